@@ -74,7 +74,7 @@ class Settings(BaseModel):
 
 
 class DatasetTask(RecordTask):
-    """A task read through the `datasets` library.
+    """A task read from a local file, or from the hub through the `datasets` library.
 
     Raises:
         SpecError: a mistake in the card, with file, line and key.

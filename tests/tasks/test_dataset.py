@@ -296,14 +296,41 @@ def test_a_file_that_is_not_there(make: MakeTask) -> None:
         make(f"  path: absent.csv\n{SIMPLE}").items(None, 0)
 
 
-def test_without_the_library(
+def test_only_the_hub_needs_the_library(
     tmp_path: Path, make: MakeTask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_jsonl(tmp_path / "d.jsonl", ROWS)
-    task = make(f"  path: d.jsonl\n{SIMPLE}")
     monkeypatch.setitem(sys.modules, "datasets", None)
+    write_jsonl(tmp_path / "d.jsonl", ROWS)
+    assert make(f"  path: d.jsonl\n{SIMPLE}").size() == len(ROWS)
     with pytest.raises(MissingDependency, match=r"pip install '.*\[hub\]'"):
-        task.items(None, 0)
+        make(f"  path: someone/something\n  split: test\n{SIMPLE}").items(None, 0)
+
+
+@pytest.mark.parametrize(
+    "split", ["train[2:5]", "train[-3:]", "train[:25%]", "train[-40%:]", "train[:1]+train[8:]"]
+)
+def test_a_part_of_a_file_is_the_part_the_hub_would_give(
+    tmp_path: Path, make: MakeTask, split: str
+) -> None:
+    write_jsonl(tmp_path / "d.jsonl", ROWS)
+    task = make(f"  path: d.jsonl\n  split: {split}\n{SIMPLE}")
+    hub = datasets.load_dataset(
+        "json", data_files=str(tmp_path / "d.jsonl"), split=split, cache_dir=str(tmp_path / "c")
+    )
+    assert sorted(i.input for i in task.items(None, 0)) == sorted(hub["q"])
+
+
+def test_a_json_file_is_a_list_or_lines(tmp_path: Path, make: MakeTask) -> None:
+    (tmp_path / "list.json").write_text(json.dumps(ROWS), encoding="utf-8")
+    (tmp_path / "one.json").write_text(json.dumps(ROWS[0]), encoding="utf-8")
+    assert make(f"  path: list.json\n{SIMPLE}").size() == len(ROWS)
+    assert make(f"  path: one.json\n{SIMPLE}").size() == 1
+
+
+def test_dates_stay_texts(tmp_path: Path, make: MakeTask) -> None:
+    write_jsonl(tmp_path / "d.jsonl", [{"q": "2020-01-02T03:04:05", "a": "2020-01-02"}])
+    (item,) = make(f"  path: d.jsonl\n{SIMPLE}").items(None, 0)
+    assert (item.input, item.answers) == ("2020-01-02T03:04:05", ("2020-01-02",))
 
 
 def test_a_hub_data_set(make: MakeTask, monkeypatch: pytest.MonkeyPatch) -> None:
