@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from promptlab.errors import NothingScored, UserError
+from promptlab.files import only_mine
 from promptlab.lock import items_digest
 from promptlab.plan import Plan
 from promptlab.planning import build_plan
 from promptlab.runs import Run, read_json, write_json
+from promptlab.served import same_model
 from promptlab.spec import load_spec
 from promptlab.tables import write_scores
 
@@ -82,10 +85,11 @@ def analyse_run(run: Run) -> pd.DataFrame:
     options = run.analysis.options() | {"seed": run.lock["seed"]}
     table = contrasts(scores, conditions, **options)
     best = best_of_stimuli(scores, conditions, baseline=options["baseline"], seed=options["seed"])
-    table.to_parquet(run.path / "contrasts.parquet", index=False)
-    best.to_parquet(run.path / "best.parquet", index=False)
     sensitivity = protocol_sensitivity(table, alpha=options["alpha"])
-    sensitivity.to_parquet(run.path / "sensitivity.parquet", index=False)
+    with only_mine():
+        table.to_parquet(run.path / "contrasts.parquet", index=False)
+        best.to_parquet(run.path / "best.parquet", index=False)
+        sensitivity.to_parquet(run.path / "sensitivity.parquet", index=False)
     return table
 
 
@@ -98,17 +102,18 @@ def report_run(run: Run) -> Path:
     """Write the report of an analysed run; returns the path of its page."""
     from promptlab.report.page import write_report
 
-    return write_report(
-        run.path / "report",
-        scores=run.scores(),
-        contrasts=run.contrasts(),
-        best=run.best(),
-        conditions=run.conditions(),
-        tasks=_tasks_table(run),
-        sensitivity=run.sensitivity(),
-        manifest=manifest(run),
-        examples=_moved_items(run),
-    )
+    with only_mine():
+        return write_report(
+            run.path / "report",
+            scores=run.scores(),
+            contrasts=run.contrasts(),
+            best=run.best(),
+            conditions=run.conditions(),
+            tasks=_tasks_table(run),
+            sensitivity=run.sensitivity(),
+            manifest=manifest(run),
+            examples=_moved_items(run),
+        )
 
 
 def manifest(run: Run) -> dict[str, Any]:
@@ -136,16 +141,29 @@ def manifest(run: Run) -> dict[str, Any]:
         "left_out": lock["left_out"],
         "versions": lock["versions"],
         "counts": status.get("responses", {}),
-        "stopped": status.get("stopped", {}),
-        "cost_usd": status.get("cost_usd"),
+        "stopped": _reasons(status),
+        "cost_usd": _cost(run),
         "wall_s": status.get("wall_s"),
         "warnings": _warnings(run, served),
     }
 
 
+def _cost(run: Run) -> float | None:
+    """US dollars that all calls of the run have paid; None where a price is unknown."""
+    spent, prices = run.status.get("spent", {}), run.lock.get("prices", {})
+    if any(prices.get(label) is None and one["requests"] for label, one in spent.items()):
+        return None
+    return float(sum(one["usd"] for one in spent.values()))
+
+
+def _reasons(status: Mapping[str, Any]) -> dict[str, str]:
+    """Why models stopped, by label."""
+    return {label: stop["reason"] for label, stop in status.get("stopped", {}).items()}
+
+
 def _served(run: Run) -> dict[str, dict[str, list[str]]]:
     """Model names and fingerprints that the endpoints reported."""
-    responses = run.responses()
+    responses = run.responses(["model", "served_model", "fingerprint"])
     found: dict[str, dict[str, list[str]]] = {}
     for label, rows in responses.groupby("model", observed=True):
         found[str(label)] = {
@@ -157,8 +175,15 @@ def _served(run: Run) -> dict[str, dict[str, list[str]]]:
 
 def _warnings(run: Run, served: dict[str, dict[str, list[str]]]) -> list[str]:
     warnings = [*run.lock["warnings"]]
-    warnings += [f"{label}: {message}" for label, message in run.status.get("stopped", {}).items()]
+    warnings += [f"{label}: {reason}" for label, reason in _reasons(run.status).items()]
     for label, found in served.items():
+        asked = run.lock["models"][label]["id"]
+        others = [name for name in found["served_models"] if not same_model(asked, name)]
+        if others:
+            warnings.append(
+                f"{label}: the endpoint answered for another model than {asked}: "
+                + ", ".join(others)
+            )
         for what, names in (("model versions", "served_models"), ("builds", "fingerprints")):
             if len(found[names]) > 1:
                 warnings.append(

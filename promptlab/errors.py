@@ -9,6 +9,7 @@ PromptlabError
 │   ├── UnpairedScores     a table of scores that does not pair
 │   └── NothingScored      a run without a single score
 ├── StoreError             the store cannot be read, or does not hold what was asked
+│   └── StoreDamaged       what is in the store's file is not what was written there
 └── ProviderError          what a model's endpoint answered instead of an answer
 """
 
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import Literal
+from typing import Any, Literal
 
 __all__ = [
     "DISTRIBUTION",
@@ -26,6 +27,7 @@ __all__ = [
     "PromptlabError",
     "ProviderError",
     "SpecError",
+    "StoreDamaged",
     "StoreError",
     "UnknownName",
     "UnpairedScores",
@@ -51,6 +53,14 @@ FailureKind = Literal[
 
 class PromptlabError(Exception):
     """Base of all errors raised on purpose."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By default an exception is made anew from its message alone, and many here take more.
+        return _remade, (type(self), self.args), self.__dict__
+
+
+def _remade(kind: type[PromptlabError], args: tuple[Any, ...]) -> PromptlabError:
+    return kind.__new__(kind, *args)
 
 
 class UserError(PromptlabError):
@@ -105,7 +115,24 @@ class NothingScored(UserError):
 
 
 class StoreError(PromptlabError):
-    """The store is unreadable, or holds another request under this key, or (replay) lacks it."""
+    """The store cannot be opened, written or waited for, or (replay) lacks an answer."""
+
+
+class StoreDamaged(StoreError):
+    """The store's file is not what was written: torn, cut short, or changed by another program.
+
+    `promptlab.repair.set_aside_and_rebuild` makes a new one and saves what can still be read. A
+    file of another program, or of a newer promptlab, is not damaged and raises `StoreError`.
+
+    Args:
+        message: what is damaged and what to type.
+        file: device and inode of the damaged file, by which one tells whether another process has
+            replaced it meanwhile; None where it is not there any more.
+    """
+
+    def __init__(self, message: str, file: tuple[int, int] | None = None) -> None:
+        super().__init__(message)
+        self.file = file
 
 
 class ProviderError(PromptlabError):

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from promptlab.keys import canonical_request
 from promptlab.plan import Plan, Planned, PlannedModel
+from promptlab.spec import BudgetSpec, Experiment
 from promptlab.store import Store
 from promptlab.types import Request
 
-__all__ = ["CHARACTERS_PER_TOKEN", "ModelEstimate", "estimate", "price_of"]
+__all__ = ["CHARACTERS_PER_TOKEN", "ModelEstimate", "estimate", "over_budget", "price_of"]
 
 CHARACTERS_PER_TOKEN = 4.0
 """Rule of thumb for English text; real counts differ by about a quarter either way."""
@@ -63,7 +63,7 @@ def _estimate(plan: Plan, model: PlannedModel, store: Store | None) -> ModelEsti
                 characters += _characters(request)
                 limit += 0 if request.choices else int(request.params.get("max_tokens") or 0)
     prompt_tokens = round(characters / CHARACTERS_PER_TOKEN)
-    price = price_of(model)
+    price = price_of(model, plan.spec.experiment)
     cost = price[0] * prompt_tokens + price[1] * limit if price else None
     return ModelEstimate(
         model.label, len(plan.shapes), requests, stored, prompt_tokens, limit, cost
@@ -78,13 +78,9 @@ def _requests(batch: list[Planned], store: Store | None) -> Iterator[tuple[Reque
             if planned.follow_up:
                 yield _unknown_second(planned), False
         return
-    known = {p.hash: p.request for p in batch}
-    answered = store.contains_many(known)
+    answered = store.contains_many([p.hash for p in batch])
     with_second = [p for p in batch if p.follow_up]
-    first = store.get_many(
-        [p.hash for p in with_second if p.hash in answered],
-        lambda key: canonical_request(known[key]),
-    )
+    first = store.get_many([p.hash for p in with_second if p.hash in answered])
     second = {
         p.hash: p.follow_up(first[p.hash]) for p in with_second if p.follow_up and p.hash in first
     }
@@ -108,10 +104,11 @@ def _characters(request: Request) -> int:
     return text + sum(len(choice) for choice in request.choices)
 
 
-def price_of(model: PlannedModel) -> tuple[float, float] | None:
+def price_of(model: PlannedModel, experiment: Experiment) -> tuple[float, float] | None:
     """US dollars per (prompt, completion) token: the spec's, the price map's, or None if unknown.
 
-    Models of this machine (`local/`, `mock/`) cost nothing.
+    Models of this machine (`local/`, `mock/`) cost nothing. By the runner `batch` it is the
+    price of the provider's batch API, where the map has one.
     """
     if model.spec.price:
         return model.spec.price.input / 1e6, model.spec.price.output / 1e6
@@ -119,4 +116,38 @@ def price_of(model: PlannedModel) -> tuple[float, float] | None:
         return 0.0, 0.0
     from promptlab.prices import price
 
-    return None if model.spec.api_base else price(model.spec.id)
+    batch = not isinstance(experiment.runner, str) and experiment.runner.batch is not None
+    return price(model.spec.id, api_base=model.spec.api_base, batch=batch)
+
+
+def over_budget(plan: Plan, estimates: Sequence[ModelEstimate]) -> list[str]:
+    """In words, which budgets may stop the run before its end."""
+    budget = plan.spec.experiment.budget
+    found = [] if budget is None else _over("the budget", budget, estimates)
+    for model, estimated in zip(plan.models, estimates, strict=True):
+        if model.spec.budget is not None:
+            found += _over(f"the budget of {model.label}", model.spec.budget, [estimated])
+    return found
+
+
+def _over(name: str, budget: BudgetSpec, estimates: Sequence[ModelEstimate]) -> list[str]:
+    requests = sum(e.requests - e.stored for e in estimates)
+    tokens = sum(e.prompt_tokens + e.completion_tokens for e in estimates)
+    usd = sum(e.cost_usd or 0.0 for e in estimates)
+    return [
+        f"{name} of {allowed} may not be enough: up to {wanted} to go"
+        for wanted, allowed, over in (
+            (f"${usd:,.2f}", f"${budget.usd or 0:,.2f}", _above(usd, budget.usd)),
+            (f"{tokens:,} tokens", f"{budget.tokens or 0:,}", _above(tokens, budget.tokens)),
+            (
+                f"{requests:,} requests",
+                f"{budget.requests or 0:,}",
+                _above(requests, budget.requests),
+            ),
+        )
+        if over
+    ]
+
+
+def _above(wanted: float, allowed: float | None) -> bool:
+    return allowed is not None and wanted > allowed

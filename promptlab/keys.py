@@ -17,7 +17,7 @@ import orjson
 from promptlab.errors import UserError
 from promptlab.types import Request
 
-__all__ = ["KEY_SCHEMA", "canonical_request", "request_hash"]
+__all__ = ["KEY_SCHEMA", "canonical_request", "key_of", "request_hash"]
 
 KEY_SCHEMA = 1
 """Version of the canonical form; part of every key."""
@@ -58,7 +58,12 @@ def canonical_request(request: Request) -> bytes:
 
 def request_hash(request: Request) -> str:
     """The request's key: 64 hexadecimal digits."""
-    return hashlib.sha256(canonical_request(request)).hexdigest()
+    return key_of(canonical_request(request))
+
+
+def key_of(canonical: bytes) -> str:
+    """The key of a request in its canonical form."""
+    return hashlib.sha256(canonical).hexdigest()
 
 
 def _plain(value: Any, where: str) -> Any:

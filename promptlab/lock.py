@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -19,8 +20,13 @@ LOCK_VERSION = 1
 _PACKAGES = ("numpy", "scipy", "pandas", "pyarrow", "xllamacpp", "litellm", "datasets")
 
 
-def build_lock(plan: Plan) -> dict[str, Any]:
-    """What a run is made of, as JSON-ready data."""
+def build_lock(plan: Plan, prices: Mapping[str, tuple[float, float] | None]) -> dict[str, Any]:
+    """What a run is made of, as JSON-ready data.
+
+    Args:
+        plan: the plan.
+        prices: US dollars per (prompt, completion) token by model label; None where unknown.
+    """
     experiment = plan.spec.experiment
     return {
         "lock_version": LOCK_VERSION,
@@ -46,6 +52,7 @@ def build_lock(plan: Plan) -> dict[str, Any]:
             }
             for m in plan.models
         },
+        "prices": {label: list(price) if price else None for label, price in prices.items()},
         "stimuli": {
             s.id: {"text": s.text, "sha256": hash_text(s.text), "library": s.library}
             for c in plan.conditions

@@ -16,7 +16,7 @@ import orjson
 
 from promptlab.conditions import Method, methods
 from promptlab.errors import UserError
-from promptlab.keys import request_hash
+from promptlab.keys import canonical_request, key_of
 from promptlab.prompts import Prompt, Variant, continued, hash_text, render
 from promptlab.scoring import get_metric
 from promptlab.spec import ModelSpec, Spec
@@ -25,6 +25,14 @@ from promptlab.types import Cell, Condition, Demonstration, Item, Request, Respo
 
 __all__ = ["Draw", "LeftOut", "Plan", "Planned", "PlannedModel", "demonstrations_digest"]
 
+_HOW_TO_ASK = (
+    *("runner", "concurrency", "budget", "timeout_s", "max_attempts"),
+    *("store", "data_dir", "runs_dir"),
+)
+_HOW_TO_ASK_ONE = (
+    *("concurrency", "requests_per_minute", "tokens_per_minute"),
+    *("price", "budget", "api_key_env"),
+)
 _COMPLETION_STOP = ("\n",)
 _REASONING_STOP = ("\nInput:", "\nInstruction:", "\nQ:")
 
@@ -74,12 +82,16 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One planned request. With `follow_up`, a second request is made from the first's response."""
+    """One planned request. With `follow_up`, a second request is made from the first's response.
+
+    `canonical` is what identifies the request, and `hash` its key (`promptlab.keys`).
+    """
 
     cell: Cell
     item: Item
     replicate: int
     request: Request
+    canonical: bytes
     hash: str
     shared_prefix: str = ""
     follow_up: Callable[[Response], Planned] | None = None
@@ -208,10 +220,13 @@ class Plan:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of everything that decides the requests and the analysis."""
+        """SHA-256 of what decides the requests and the analysis, and not of how they are sent."""
         experiment = self.spec.experiment.model_dump(
             mode="json",
-            exclude={"concurrency", "timeout_s", "max_attempts", "store", "data_dir", "runs_dir"},
+            exclude={
+                **dict.fromkeys(_HOW_TO_ASK, True),
+                "models": {"__all__": set(_HOW_TO_ASK_ONE)},
+            },
         )
         content = {
             "experiment": experiment,
@@ -308,8 +323,9 @@ class _CellBuilder:
             endpoint=self._model.endpoint,
             replicate=replicate,
         )
+        canonical = canonical_request(request)
         return Planned(
-            self._cell, item, replicate, request, request_hash(request), prompt.shared_prefix
+            self._cell, item, replicate, request, canonical, key_of(canonical), prompt.shared_prefix
         )
 
 

@@ -15,7 +15,9 @@ _FREE = ("local/", "mock/")
 _FILE = "model_prices_and_context_window_backup.json"
 
 
-def price(model: str, *, api_base: str | None = None) -> tuple[float, float] | None:
+def price(
+    model: str, *, api_base: str | None = None, batch: bool = False
+) -> tuple[float, float] | None:
     """US dollars per (prompt token, completion token); None when unknown.
 
     The map's zeros mean "not known" as often as "free", so they count as unknown; only models
@@ -24,6 +26,7 @@ def price(model: str, *, api_base: str | None = None) -> tuple[float, float] | N
     Args:
         model: id as in the spec, such as `openai/gpt-4o-mini`.
         api_base: an endpoint of one's own, whose prices nobody knows.
+        batch: the price of the provider's batch API, where the map has one; the usual one if not.
     """
     if model.startswith(_FREE):
         return 0.0, 0.0
@@ -38,9 +41,12 @@ def price(model: str, *, api_base: str | None = None) -> tuple[float, float] | N
             return None
     if entry is None:
         return None
-    prompt = _known(entry.get("input_cost_per_token"))
-    completion = _known(entry.get("output_cost_per_token"))
-    return None if prompt is None or completion is None else (prompt, completion)
+    for ending in ("_batches", "") if batch else ("",):
+        prompt = _known(entry.get(f"input_cost_per_token{ending}"))
+        completion = _known(entry.get(f"output_cost_per_token{ending}"))
+        if prompt is not None and completion is not None:
+            return prompt, completion
+    return None
 
 
 def _known(value: Any) -> float | None:

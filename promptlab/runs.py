@@ -11,8 +11,7 @@ A run of the same plan continues in the same directory; a changed spec makes a n
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +21,7 @@ import orjson
 from filelock import FileLock, Timeout
 
 from promptlab.errors import UserError
+from promptlab.files import write_private
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,9 +63,13 @@ class Run:
         path = self.path / "status.json"
         return read_json(path) if path.is_file() else {"state": "running"}
 
-    def responses(self) -> pd.DataFrame:
-        """What every request got, one row for each step of each planned request."""
-        return self._table("responses")
+    def responses(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """What every request got, one row for each step of each planned request.
+
+        Args:
+            columns: the columns to read; all unless given.
+        """
+        return self._table("responses", columns)
 
     def scores(self) -> pd.DataFrame:
         """One row for each planned request and scoring protocol."""
@@ -118,7 +122,7 @@ class Run:
 
         return load_spec(self.path / "spec.yaml").experiment.analysis
 
-    def _table(self, name: str) -> pd.DataFrame:
+    def _table(self, name: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
         import pandas as pd
 
         path = self.path / f"{name}.parquet"
@@ -128,7 +132,7 @@ class Run:
                 "run the spec again to finish it"
             )
         try:
-            return pd.read_parquet(path)
+            return pd.read_parquet(path, columns=None if columns is None else list(columns))
         except (OSError, ValueError) as error:
             raise UserError(f"{path} is damaged ({error}); run the spec again") from None
 
@@ -165,7 +169,7 @@ def locked_directory(plan: Plan, folder: Path) -> Iterator[Path]:
     """
     suffix = f"{plan.spec.experiment.name}_{plan.digest[:8]}"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for path in [*sorted(folder.glob(f"*_{suffix}"), reverse=True), None]:
             path = path or _new_directory(folder, suffix)
             lock = FileLock(path / ".lock", timeout=0, mode=0o600)
@@ -209,6 +213,4 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def write_json(path: Path, data: Any) -> None:
     """Write a JSON file that appears whole or not at all."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_bytes(orjson.dumps(data, option=orjson.OPT_INDENT_2, default=str))
-    part.replace(path)
+    write_private(path, orjson.dumps(data, option=orjson.OPT_INDENT_2, default=str))

@@ -26,16 +26,25 @@ from promptlab.types import Position, Style
 
 __all__ = [
     "AnalysisSpec",
+    "BatchRunner",
+    "BudgetSpec",
     "ConditionSpec",
     "Experiment",
     "ModelSpec",
+    "NamedRunner",
+    "RayRunner",
     "ScoringSpec",
     "Spec",
     "load_spec",
     "spec_from_mapping",
 ]
 
-StoreMode = Literal["use", "refresh", "off", "replay"]
+
+def _off(value: Any) -> Any:
+    return "off" if value is False else value  # as YAML reads the word
+
+
+StoreMode = Annotated[Literal["use", "refresh", "off", "replay"], BeforeValidator(_off)]
 
 
 class _Strict(BaseModel):
@@ -58,6 +67,15 @@ def _is_number(value: Any) -> bool:
 Params = Annotated[Mapping[str, Any], AfterValidator(_check_params)]
 
 
+def _check_concurrency(value: Any) -> Any:
+    if value != "auto" and (type(value) is not int or value < 1):
+        raise ValueError(f"write a whole number, 1 or more, or auto (got {value!r})")
+    return value
+
+
+Concurrency = Annotated[int | Literal["auto"], BeforeValidator(_check_concurrency)]
+
+
 class Price(_Strict):
     """What a model costs, where the price map does not know it."""
 
@@ -65,6 +83,41 @@ class Price(_Strict):
     """US dollars per million prompt tokens."""
     output: float = Field(ge=0)
     """US dollars per million completion tokens."""
+
+
+class BudgetSpec(_Strict):
+    """What may be spent; nothing more is sent once it is, and what is in flight may land."""
+
+    usd: float | None = Field(default=None, ge=0)
+    """US dollars."""
+    tokens: int | None = Field(default=None, ge=0)
+    """Prompt and completion tokens."""
+    requests: int | None = Field(default=None, ge=0)
+    """Requests sent, each attempt counted."""
+
+
+class BatchRunner(_Strict):
+    """Send requests through the provider's batch API: cheaper, answered within a day."""
+
+    poll_s: float = Field(default=30, gt=0)
+    """Seconds between two looks at a batch."""
+    max_requests: int = Field(default=20_000, ge=1, le=50_000)
+    """Most requests in one batch."""
+    window: str = "24h"
+    """Time that the provider is given to complete a batch."""
+
+
+class RayRunner(_Strict):
+    """Spread requests over the workers of a Ray cluster."""
+
+    address: str = "auto"
+    """Address of the cluster; `auto` finds the one that this machine belongs to."""
+    workers: int = Field(default=2, ge=1)
+    """Number of workers."""
+    cpus: float = Field(default=1, gt=0)
+    """Processors that each worker takes up."""
+    gpus: float = Field(default=0, ge=0)
+    """Graphics processors that each worker takes up."""
 
 
 class ModelSpec(_Strict):
@@ -82,10 +135,16 @@ class ModelSpec(_Strict):
     """Parameters sent with every request, such as temperature and max_tokens."""
     style: Style | None = None
     """`chat` or `completion`; completion for `local/` and chat otherwise unless given."""
-    concurrency: int | None = Field(default=None, ge=1)
-    """Most requests in flight for this model."""
+    concurrency: Concurrency | None = None
+    """Most requests in flight for this model, or `auto`."""
+    requests_per_minute: float | None = Field(default=None, gt=0)
+    """Most requests sent in a minute."""
+    tokens_per_minute: float | None = Field(default=None, gt=0)
+    """Most prompt and completion tokens in a minute."""
     price: Price | None = None
     """Price of this model, where the price map does not know it."""
+    budget: BudgetSpec | None = None
+    """What may be spent on this model in a run."""
 
     @field_validator("id")
     @classmethod
@@ -172,6 +231,27 @@ def _as_tuple(value: Any) -> Any:
     return (value,) if isinstance(value, int | str) and not isinstance(value, bool) else value
 
 
+class NamedRunner(_Strict):
+    """A runner with its settings; just one of them."""
+
+    batch: BatchRunner | None = None
+    """The provider's batch API."""
+    ray: RayRunner | None = None
+    """A Ray cluster."""
+
+
+def _as_runner(value: Any) -> Any:
+    """The short forms: `batch`, `ray`, and `{ray: }` without settings."""
+    if value == "async" or isinstance(value, NamedRunner):
+        return value
+    if isinstance(value, str) and value in NamedRunner.model_fields:
+        return {value: {}}
+    if isinstance(value, Mapping) and len(value) == 1:
+        return {name: {} if inner is None else inner for name, inner in value.items()}
+    shown = f"'{value}'" if isinstance(value, str) else str(value)
+    raise ValueError(f"{shown} is no runner; write async, batch, ray or {{ray: {{workers: 4}}}}")
+
+
 class Experiment(_Strict):
     """An experiment: models x tasks x conditions x shots, and how to score and analyse it."""
 
@@ -208,8 +288,14 @@ class Experiment(_Strict):
     """How answers are scored."""
     analysis: AnalysisSpec = AnalysisSpec()
     """The plan of the analysis."""
-    concurrency: int = Field(default=32, ge=1)
-    """Most requests in flight for each model."""
+    runner: Annotated[Literal["async"] | NamedRunner, BeforeValidator(_as_runner)] = "async"
+    """How requests are sent: `async`, `batch` or `ray`; the last two take settings
+    (`{ray: {workers: 4}}`)."""
+    concurrency: Concurrency = "auto"
+    """Most requests in flight for each model: a number, which is also where it begins, or `auto`,
+    which begins low and grows while the model is well."""
+    budget: BudgetSpec | None = None
+    """What may be spent in a run, however often it is resumed."""
     timeout_s: float = Field(default=120, gt=0)
     """Seconds one attempt may take."""
     max_attempts: int = Field(default=6, ge=1)

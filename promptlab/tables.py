@@ -5,22 +5,21 @@ Rows come in plan order whatever order the answers came in, so the same answers 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from promptlab.keys import canonical_request
+from promptlab.parquet import read_rows, row_writer
 from promptlab.plan import Plan, Planned
 from promptlab.scoring import score_response
 from promptlab.store import Store
-from promptlab.types import Condition, Item, Response, Score
+from promptlab.types import Condition, Response
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["conditions_table", "write_plan", "write_responses", "write_scores"]
+__all__ = ["write_conditions", "write_plan", "write_responses", "write_scores"]
 
 _BATCH = 2_000
 T = TypeVar("T")
@@ -92,52 +91,9 @@ def _score_schema() -> pa.Schema:
     )
 
 
-@contextmanager
-def _writer(path: Path, schema: pa.Schema) -> Iterator[_RowWriter]:
-    """A Parquet file that appears whole or not at all."""
-    import pyarrow.parquet as pq
-
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with pq.ParquetWriter(part, schema, compression="zstd") as parquet:
-            rows = _RowWriter(parquet, schema)
-            yield rows
-            rows.flush()
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-class _RowWriter:
-    """Collects rows as columns and writes them group by group."""
-
-    def __init__(self, parquet: Any, schema: pa.Schema, group: int = 50_000) -> None:
-        self._parquet, self._schema, self._group = parquet, schema, group
-        self._columns: list[list[Any]] = [[] for _ in schema]
-        self.rows = 0
-
-    def add(self, *row: Any) -> None:
-        for column, value in zip(self._columns, row, strict=True):
-            column.append(value)
-        self.rows += 1
-        if len(self._columns[0]) >= self._group:
-            self.flush()
-
-    def flush(self) -> None:
-        import pyarrow as pa
-
-        if self._columns[0]:
-            arrays = [
-                pa.array(column, type=field.type)
-                for column, field in zip(self._columns, self._schema, strict=True)
-            ]
-            self._parquet.write_table(pa.Table.from_arrays(arrays, schema=self._schema))
-            self._columns = [[] for _ in self._schema]
-
-
 def write_plan(plan: Plan, path: Path) -> int:
     """Write one row for each planned request; returns the number of rows."""
-    with _writer(path, _plan_schema()) as table:
+    with row_writer(path, _plan_schema()) as table:
         for model in plan.models:
             for planned in plan.requests(model):
                 table.add(*_cell_values(planned), planned.hash)
@@ -152,7 +108,7 @@ def write_responses(
     A request with neither a stored answer nor a recorded failure was never sent; its row says so.
     """
     counts: dict[str, int] = {}
-    with _writer(path, _response_schema()) as table:
+    with row_writer(path, _response_schema()) as table:
         for planned, step, response in _responses(plan, store, failures):
             status = response.status if response else "missing"
             counts[status] = counts.get(status, 0) + 1
@@ -183,8 +139,7 @@ def _responses(
 def _look_up(
     batch: list[Planned], store: Store, failures: Mapping[str, Response]
 ) -> list[Response | None]:
-    canonical = {p.hash: p.request for p in batch}
-    found = store.get_many(list(canonical), lambda key: canonical_request(canonical[key]))
+    found = store.get_many([p.hash for p in batch])
     return [found.get(p.hash) or failures.get(p.hash) for p in batch]
 
 
@@ -202,12 +157,12 @@ def _cell_values(planned: Planned) -> tuple[Any, ...]:
 
 def _response_values(response: Response | None) -> tuple[Any, ...]:
     if response is None:
-        return ("missing", "", None, [], *[None] * 6, 0, "not asked")
+        return ("missing", "", None, (), *[None] * 6, 0, "not asked")
     return (
         response.status,
         response.text,
         response.finish_reason,
-        list(response.choice_logprobs),
+        response.choice_logprobs,
         response.prompt_tokens,
         response.completion_tokens,
         response.served_model,
@@ -224,92 +179,71 @@ def write_scores(plan: Plan, responses: Path, path: Path) -> int:
 
     Only the last step of a request is scored. Returns the number of rows.
     """
-    items: dict[str, dict[str, Item]] = {
-        task: {item.item_id: item for item in draw.items} for task, draw in plan.draws.items()
-    }
+    items = {task: {item.item_id: item for item in draw.items} for task, draw in plan.draws.items()}
     protocols = {task: plan.protocols(task) for task in plan.draws}
-    by_logprob = {
-        (model.label, task): plan.by_logprob(model, task)
+    methods = {
+        # An answer that never came says nothing of how it would have been read.
+        (model.label, task): "logprob" if plan.by_logprob(model, task) else "text"
         for model in plan.models
         for task in plan.draws
     }
     two_steps = {c.id for c in plan.conditions if plan.has_second_call(c)}
-    with _writer(path, _score_schema()) as table:
-        for row in _rows(responses):
-            first_of_two = row["condition"] in two_steps and row["step"] == 0
-            if first_of_two and row["status"] in ("ok", "truncated"):
+    suites = {task: task.split("/", 1)[0] for task in plan.draws}
+    with row_writer(path, _score_schema()) as table:
+        for row in read_rows(responses, _SCORED):
+            model, task, condition, shots, replicate, item_id, step, status = row[:8]
+            if condition in two_steps and step == 0 and status in ("ok", "truncated"):
                 continue  # the second call decides
-            task, (metrics, primary) = row["task"], protocols[row["task"]]
-            key = (
-                row["model"],
-                task.split("/", 1)[0],
-                task,
-                row["condition"],
-                row["shots"],
-                row["replicate"],
-                row["item_id"],
-            )
-            for score in _scores(items[task][row["item_id"]], row, metrics):
+            metrics, primary = protocols[task]
+            cell = (model, suites[task], task, condition, shots, replicate, item_id)
+            method = methods[model, task]
+            for score in score_response(items[task][item_id], _response(*row[7:]), metrics):
                 table.add(
-                    *key,
+                    *cell,
                     score.protocol,
                     score.metric,
                     score.protocol == primary,
-                    # An answer that never came says nothing of how it would have been read.
-                    "logprob" if by_logprob[row["model"], task] else "text",
+                    method,
                     score.value,
-                    "missing" if row["status"] == "missing" else score.status,
+                    "missing" if status == "missing" else score.status,
                     score.answer,
                 )
         return table.rows
 
 
-def _scores(item: Item, row: Mapping[str, Any], metrics: Mapping[str, str]) -> list[Score]:
-    response = Response(
-        status="error" if row["status"] == "missing" else row["status"],
-        text=row["text"],
-        finish_reason=row["finish_reason"],
-        choice_logprobs=tuple(row["choice_logprobs"] or ()),
+_SCORED = (
+    *("model", "task", "condition", "shots", "replicate", "item_id", "step"),
+    *("status", "text", "finish_reason", "choice_logprobs"),
+)
+
+
+def _response(
+    status: str, text: str, finish_reason: str | None, choice_logprobs: Sequence[float]
+) -> Response:
+    return Response(
+        status="error" if status == "missing" else status,  # type: ignore[arg-type]
+        text=text,
+        finish_reason=finish_reason,
+        choice_logprobs=tuple(choice_logprobs),
     )
-    return score_response(item, response, metrics)
 
 
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    import pyarrow.parquet as pq
+def write_conditions(plan: Plan, path: Path) -> None:
+    """Write one row for each condition: what the analysis needs to group and name it."""
+    import pyarrow as pa
 
-    columns = [
-        "model",
-        "task",
-        "condition",
-        "shots",
-        "replicate",
-        "item_id",
-        "step",
-        "status",
-        "text",
-        "finish_reason",
-        "choice_logprobs",
-    ]
-    with pq.ParquetFile(path) as parquet:
-        for batch in parquet.iter_batches(_BATCH, columns=columns):
-            yield from batch.to_pylist()
-
-
-def conditions_table(plan: Plan) -> list[dict[str, str]]:
-    """One row for each condition: what the analysis needs to group and name it."""
-    return [
-        {
-            "condition": c.id,
-            "method": c.method,
-            "valence": "none" if _is_shuffled(c) else c.valence,
-            "library": ", ".join(dict.fromkeys(s.library for s in c.stimuli)),
-            "text": c.text,
-            "matched_to": c.stimuli[0].matched_to
-            if len(c.stimuli) == 1 and not _is_shuffled(c)
-            else "",
-        }
-        for c in plan.conditions
-    ]
+    columns = ("condition", "method", "valence", "library", "text", "matched_to")
+    with row_writer(path, pa.schema([(name, pa.string()) for name in columns])) as table:
+        for c in plan.conditions:
+            shuffled = _is_shuffled(c)
+            table.add(
+                c.id,
+                c.method,
+                "none" if shuffled else c.valence,
+                ", ".join(dict.fromkeys(s.library for s in c.stimuli)),
+                c.text,
+                c.stimuli[0].matched_to if len(c.stimuli) == 1 and not shuffled else "",
+            )
 
 
 def _is_shuffled(condition: Condition) -> bool:

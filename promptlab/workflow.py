@@ -6,37 +6,52 @@ A run is resumed by running it again: what is in the store is not asked twice.
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from promptlab import settings
+from promptlab.asking import (
+    OnProgress,
+    Prices,
+    budgets,
+    journal_of,
+    keep,
+    prices_of,
+    runner_options,
+    spent_before,
+    tally_of,
+    watch,
+)
 from promptlab.conclude import analyse_run, report_run, score_run, update_status
-from promptlab.conditions import methods
-from promptlab.errors import NothingScored, UserError
-from promptlab.estimate import price_of
+from promptlab.errors import NothingScored, PromptlabError, StoreDamaged, UserError
+from promptlab.files import write_private
 from promptlab.lock import build_lock
-from promptlab.plan import Plan, Planned, PlannedModel
+from promptlab.plan import Plan
 from promptlab.planning import build_plan
-from promptlab.providers import Provider, make_provider
-from promptlab.runner import Ask, Event, Outcome, RunnerOptions, execute
+from promptlab.repair import set_aside_and_rebuild
+from promptlab.runner import Event, JsonlLog, Outcome
 from promptlab.runs import Run, locked_directory, write_json
+from promptlab.sending import send
 from promptlab.spec import Spec, load_spec, spec_from_mapping
 from promptlab.store import Store
-from promptlab.tables import conditions_table, write_plan, write_responses
-from promptlab.types import Request
+from promptlab.tables import write_conditions, write_plan, write_responses
 
 __all__ = ["arun", "run"]
 
-_TICK_S = 0.2
+_SPENDING = ("answer", "failed", "retry")
+_LOGGER = logging.getLogger("promptlab")
 
 OnEvent = Callable[[Event], None]
 OnStage = Callable[[str], None]
 OnPlan = Callable[[Plan], None]
+OnMessage = Callable[[str], None]
+OnRun = Callable[[Run], None]
 
 
 def run(
@@ -47,8 +62,11 @@ def run(
     set_values: Sequence[str] = (),
     analysis: bool = True,
     on_event: OnEvent | None = None,
+    on_progress: OnProgress | None = None,
     on_stage: OnStage | None = None,
     on_plan: OnPlan | None = None,
+    on_run: OnRun | None = None,
+    on_message: OnMessage | None = None,
 ) -> Run:
     """Run an experiment and return the handle on its run; also inside a running event loop.
 
@@ -58,9 +76,13 @@ def run(
         models: model ids instead of the spec's.
         set_values: overrides `dotted.key=value`.
         analysis: also analyse and write the report.
-        on_event: called for every answer, failure and stop.
+        on_event: called for every answer, failure and stop; should be quick.
+        on_progress: called a few times a second while models are asked, and at the end of that.
         on_stage: called with the name of each stage as it begins.
         on_plan: called with the plan before anything is asked.
+        on_run: called with the handle on the run before anything is asked.
+        on_message: takes lines that a person should see, such as that a damaged store was set
+            aside; the logger `promptlab` unless given.
 
     Raises:
         UserError: a mistake in the spec or a folder that cannot be used.
@@ -72,8 +94,11 @@ def run(
         set_values=set_values,
         analysis=analysis,
         on_event=on_event,
+        on_progress=on_progress,
         on_stage=on_stage,
         on_plan=on_plan,
+        on_run=on_run,
+        on_message=on_message,
     )
     return _in_a_thread(coroutine) if _in_a_loop() else asyncio.run(coroutine)
 
@@ -113,36 +138,78 @@ async def arun(
     set_values: Sequence[str] = (),
     analysis: bool = True,
     on_event: OnEvent | None = None,
+    on_progress: OnProgress | None = None,
     on_stage: OnStage | None = None,
     on_plan: OnPlan | None = None,
+    on_run: OnRun | None = None,
+    on_message: OnMessage | None = None,
 ) -> Run:
     """`run` as a coroutine."""
-    stage = on_stage or (lambda name: None)
-    stage("planning")
+    tell, say = on_stage or (lambda name: None), on_message or _LOGGER.warning
+    tell("planning")
     plan = build_plan(_as_spec(spec, limit, models, set_values))
+    prices_of(plan)  # a budget that cannot be kept is said before anything is written
     if on_plan:
         on_plan(plan)
     experiment = plan.spec.experiment
     folder = plan.spec.resolve(experiment.runs_dir) if experiment.runs_dir else settings.runs_dir()
     with locked_directory(plan, folder) as path:
         handle = _begin(plan, path)
-        started = time.monotonic()
-        with Store(settings.store_path(), mode=experiment.store) as store:
-            stage("asking")
+
+        def stage(name: str) -> None:
+            update_status(handle, stage=name)
+            tell(name)
+
+        try:
+            if on_run:
+                on_run(handle)
             try:
-                outcome = await _ask(plan, store, path / "log.jsonl", on_event)
-            except (KeyboardInterrupt, asyncio.CancelledError):
-                update_status(handle, state="interrupted")
-                raise
-            stage("writing")
-            counts = write_responses(plan, store, outcome.failures, path / "responses.parquet")
-        update_status(handle, **_status(plan, outcome, counts, time.monotonic() - started))
-        stage("scoring")
-        update_status(handle, score_rows=score_run(handle, plan))
-        if analysis and len(plan.conditions) > 1:
-            stage("analysing")
-            _conclude(handle)
+                await _ask_and_keep(plan, handle, stage, say, on_event, on_progress)
+            except StoreDamaged as damage:
+                if experiment.store not in ("use", "refresh"):
+                    raise
+                stage("mending")
+                set_aside_and_rebuild(settings.store_path(), folder, say, damage=damage)
+                await _ask_and_keep(plan, handle, stage, say, on_event, on_progress)
+            stage("scoring")
+            update_status(handle, score_rows=score_run(handle, plan))
+            if analysis and len(plan.conditions) > 1:
+                stage("analysing")
+                _conclude(handle)
+            update_status(handle, stage="done")
+        except BaseException as error:
+            _ended_early(handle, error)
+            raise
     return handle
+
+
+async def _ask_and_keep(
+    plan: Plan,
+    handle: Run,
+    stage: OnStage,
+    say: OnMessage,
+    on_event: OnEvent | None,
+    on_progress: OnProgress | None,
+) -> None:
+    """Get the answers and write the run's own copy of them."""
+    started = time.monotonic()
+    prices, mode = prices_of(plan, handle.lock), plan.spec.experiment.store
+    with Store(settings.store_path(), mode=mode) as store:
+        stage("asking")
+        outcome = await _ask(plan, store, handle, prices, say, on_event, on_progress)
+        stage("writing")
+        table = handle.path / "responses.parquet"
+        counts = write_responses(plan, store, outcome.failures, table)
+    update_status(handle, **_status(prices, outcome, counts, time.monotonic() - started))
+
+
+def _ended_early(handle: Run, error: BaseException) -> None:
+    """Say so in the status, which else goes on saying that the run is running."""
+    interrupted = isinstance(error, KeyboardInterrupt | asyncio.CancelledError)
+    with suppress(OSError, UserError):  # a full disk may be what ended it
+        if interrupted or handle.status["state"] == "running":
+            said = {"error": str(error)} if isinstance(error, PromptlabError) else {}
+            update_status(handle, state="interrupted", **said)
 
 
 def _as_spec(
@@ -165,110 +232,86 @@ def _as_spec(
 
 def _begin(plan: Plan, path: Path) -> Run:
     """Lay out the run directory: what will be asked is on disk before anything is asked."""
-    import pandas as pd
-
     if not (path / "lock.json").exists():
         write_plan(plan, path / "plan.parquet")
-        pd.DataFrame(conditions_table(plan)).to_parquet(path / "conditions.parquet", index=False)
-        (path / "spec.yaml").write_text(plan.spec.portable_text(), encoding="utf-8")
-        write_json(path / "lock.json", build_lock(plan))
+        write_conditions(plan, path / "conditions.parquet")
+        write_private(path / "spec.yaml", plan.spec.portable_text().encode())
+        write_json(path / "lock.json", build_lock(plan, prices_of(plan)))
     handle = Run(path)
-    update_status(handle, state="running", planned=plan.n_planned)
+    # Of earlier calls only what they spent still holds.
+    spent = {label: asdict(s) for label, s in spent_before(handle).items()}
+    status = {"state": "running", "planned": plan.n_planned, "spent": spent}
+    write_json(path / "status.json", status | budgets(plan))
     return handle
 
 
-async def _ask(plan: Plan, store: Store, log: Path, on_event: OnEvent | None) -> Outcome:
-    experiment = plan.spec.experiment
-    options = RunnerOptions(
-        concurrency=experiment.concurrency,
-        concurrency_of={m.label: m.spec.concurrency for m in plan.models if m.spec.concurrency},
-        max_attempts=experiment.max_attempts,
-    )
-    with log.open("ab") as file:
+async def _ask(
+    plan: Plan,
+    store: Store,
+    handle: Run,
+    prices: Prices,
+    say: OnMessage,
+    on_event: OnEvent | None,
+    on_progress: OnProgress | None,
+) -> Outcome:
+    tally, outcome, state = tally_of(plan, prices), Outcome(), "interrupted"
+    spent, journal = spent_before(handle), journal_of(handle, plan)
 
-        def record(entry: Mapping[str, Any]) -> None:
-            file.write(orjson.dumps(dict(entry), default=str) + b"\n")
+    def heard(event: Event) -> None:
+        tally.event(event)
+        if journal is not None and event.kind in _SPENDING:
+            journal.add(event.model, outcome.spent[event.model])
+        if on_event is not None:
+            on_event(event)
 
-        ticking = asyncio.create_task(_tick())
-        try:
-            return await execute(
-                {m.label: map(_as_ask, plan.requests(m)) for m in plan.models},
-                store=store,
-                provider_for=lambda label: _provider(plan, plan.model(label)),
-                options=options,
-                on_event=on_event,
-                on_log=record,
-            )
-        finally:
-            ticking.cancel()
-
-
-async def _tick() -> None:
-    """Wake the loop now and then: a Ctrl-C that another thread took is seen only then."""
-    while True:
-        await asyncio.sleep(_TICK_S)
-
-
-def _as_ask(planned: Planned) -> Ask:
-    """What the runner needs of a planned request."""
-    second = planned.follow_up
-    return Ask(
-        model=planned.model,
-        request=planned.request,
-        hash=planned.hash,
-        shared_prefix=planned.shared_prefix,
-        follow_up=(lambda response: _as_ask(second(response))) if second else None,
-    )
-
-
-def _provider(plan: Plan, model: PlannedModel) -> Provider:
-    return make_provider(
-        model.spec.id,
-        api_base=model.spec.api_base,
-        api_key_env=model.spec.api_key_env,
-        timeout_s=plan.spec.experiment.timeout_s,
-        known=_answer_key(plan, model) if model.spec.id.startswith("mock/") else None,
-    )
-
-
-def _answer_key(plan: Plan, model: PlannedModel) -> Callable[[Request], Sequence[str] | None]:
-    """Right answers by question, so that a mock model can rehearse being right."""
-    answers = {_question(p.request): p.item.answers for p in plan.requests(model)}
-    return lambda request: answers.get(_question(request))
-
-
-def _question(request: Request) -> str:
-    """What the first call asks, which a second call repeats and goes on from."""
-    if request.prompt is None:
-        return next((m.content for m in request.messages if m.role == "user"), "")
-    for method in methods().values():
-        head, trigger, _ = request.prompt.partition(method.trigger or "\0")
-        if trigger:
-            return head + trigger
-    return request.prompt
+    log = JsonlLog(handle.path / "log.jsonl")
+    watching = asyncio.create_task(watch(handle, tally, outcome, journal, on_progress))
+    try:
+        await send(
+            plan,
+            store,
+            run_path=handle.path,
+            options=runner_options(plan, prices, spent),
+            outcome=outcome,
+            on_event=heard,
+            on_log=log,
+            on_message=say,
+        )
+        state = "done"
+        return outcome
+    finally:
+        watching.cancel()
+        log.close()
+        snapshot = tally.snapshot(state)
+        with suppress(OSError, UserError):  # a full disk is the store's to tell
+            keep(handle, snapshot, outcome, journal)
+        if journal is not None:
+            journal.close()
+        if on_progress is not None:
+            on_progress(snapshot)
 
 
 def _status(
-    plan: Plan, outcome: Outcome, counts: Mapping[str, int], wall_s: float
+    prices: Prices, outcome: Outcome, counts: Mapping[str, int], wall_s: float
 ) -> dict[str, Any]:
-    unfinished = counts.get("error", 0) + counts.get("missing", 0)
+    unfinished = sum(counts.get(status, 0) for status in ("error", "missing", "empty"))
     return {
         "state": "incomplete" if unfinished or outcome.stopped else "complete",
         "responses": dict(counts),
         "asked": sum(c.answered for c in outcome.models.values()),
         "from_store": sum(c.from_store + c.shared for c in outcome.models.values()),
-        "cost_usd": _cost(plan, outcome),
-        "stopped": dict(outcome.stopped),
+        "cost_usd": _cost(prices, outcome),
+        "stopped": {label: asdict(stop) for label, stop in outcome.stopped.items()},
         "wall_s": round(wall_s, 3),
     }
 
 
-def _cost(plan: Plan, outcome: Outcome) -> float | None:
+def _cost(prices: Prices, outcome: Outcome) -> float | None:
     """US dollars paid by this call; None where a price is unknown."""
     total = 0.0
-    for model in plan.models:
-        counts, price = outcome.models.get(model.label), price_of(model)
-        if counts is None or not counts.answered:
+    for label, counts in outcome.models.items():
+        price = prices[label]
+        if not counts.answered:
             continue
         if price is None:
             return None

@@ -71,14 +71,14 @@ def as_json(document: Any, status: int = 200, **headers: str) -> Reply:
 class FakeServer:
     """Answers each request with what `handler` says; keeps what it saw in `seen`."""
 
-    def __init__(self, handler: Callable[[Seen], Reply]) -> None:
+    def __init__(self, handler: Callable[[Seen], Reply], port: int = 0) -> None:
         self.handler = handler
         self.seen: list[Seen] = []
         self.in_flight = self.most_in_flight = 0
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
-        self.port = 0
+        self.port = port
 
     @property
     def base(self) -> str:
@@ -96,15 +96,17 @@ class FakeServer:
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         server = self._loop.run_until_complete(
-            asyncio.start_server(self._connected, "127.0.0.1", 0)
+            asyncio.start_server(self._connected, "127.0.0.1", self.port)
         )
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         self._loop.run_forever()
-        for task in asyncio.all_tasks(self._loop):
-            task.cancel()
         server.close()
-        self._loop.run_until_complete(asyncio.sleep(0))
+        tasks = asyncio.all_tasks(self._loop)
+        for task in tasks:
+            task.cancel()
+        self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        self._loop.run_until_complete(asyncio.sleep(0))  # connections close a step later
         self._loop.close()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -142,9 +144,9 @@ class FakeServer:
 
 
 @contextmanager
-def serving(handler: Callable[[Seen], Reply] | Reply) -> Iterator[FakeServer]:
+def serving(handler: Callable[[Seen], Reply] | Reply, port: int = 0) -> Iterator[FakeServer]:
     given = handler
-    server = FakeServer(given if callable(given) else lambda seen: given).start()
+    server = FakeServer(given if callable(given) else lambda seen: given, port).start()
     try:
         yield server
     finally:

@@ -185,3 +185,48 @@ def test_values_of_the_wrong_kind(changes: dict[str, Any], says: str) -> None:
     with pytest.raises(UserError) as caught:
         spec_from_mapping(yaml.safe_load(SPEC) | changes)
     assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("written", ["off", "'off'", "false"])
+def test_off_is_a_word_and_not_what_yaml_takes_it_for(write: Any, written: str) -> None:
+    assert load_spec(write(SPEC + f"store: {written}\n")).experiment.store == "off"
+
+
+@pytest.mark.parametrize(
+    ("written", "runner"),
+    [
+        ("batch", {"batch": {"poll_s": 30, "max_requests": 20_000, "window": "24h"}, "ray": None}),
+        (
+            "{ray: {workers: 4}}",
+            {"ray": {"address": "auto", "workers": 4, "cpus": 1, "gpus": 0}, "batch": None},
+        ),
+        (
+            "{ray: }",
+            {"ray": {"address": "auto", "workers": 2, "cpus": 1, "gpus": 0}, "batch": None},
+        ),
+    ],
+)
+def test_runners_have_short_and_long_forms(write: Any, written: str, runner: Any) -> None:
+    found = load_spec(write(SPEC + f"runner: {written}\n")).experiment.runner
+    assert found != "async"
+    assert found.model_dump() == runner
+
+
+@pytest.mark.parametrize(
+    ("written", "says"),
+    [
+        ("runner: slurm", "'slurm' is no runner; write async, batch, ray or"),
+        ("runner: {batch: {}, ray: {}}", "is no runner; write async, batch, ray or"),
+        ("runner: {ray: {worker: 2}}", "did you mean 'workers'"),
+        ("concurrency: 0", "write a whole number, 1 or more, or auto"),
+        ("concurrency: true", "write a whole number, 1 or more, or auto"),
+        ("budget: {usd: -1}", "greater than or equal to 0"),
+        ("budget: {dollars: 1}", "unknown key 'dollars'"),
+    ],
+)
+def test_mistakes_in_how_to_ask_are_said_with_their_line(
+    write: Any, written: str, says: str
+) -> None:
+    with pytest.raises(UserError, match=says) as caught:
+        load_spec(write(SPEC + written + "\n"))
+    assert "spec.yaml:16" in str(caught.value)

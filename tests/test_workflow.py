@@ -136,7 +136,7 @@ def test_a_model_that_cannot_be_reached_stops_and_the_others_go_on() -> None:
         run = pl.run(SPEC | {"models": models, "concurrency": 2})
     assert sum(calls.values()) <= 2  # what was in flight
     assert set(run.status["stopped"]) == {"openai/wrong-key", "openai/unreachable"}
-    assert "Incorrect API key" in run.status["stopped"]["openai/wrong-key"]
+    assert "Incorrect API key" in run.status["stopped"]["openai/wrong-key"]["reason"]
     assert run.status["state"] == "incomplete"
     scores = run.scores()
     assert (scores.loc[scores["model"] == "mock/skilled?p=0.6", "status"] == "ok").all()

@@ -26,6 +26,8 @@ def main() -> None:
         schema,
         score,
         show,
+        status,
+        store,
         validate,
     )
 

@@ -8,7 +8,22 @@ import typer
 
 from promptlab.errors import PromptlabError, ProviderError
 
-__all__ = ["Json", "Limit", "Models", "SetValues", "SpecPath", "app", "print_json", "report_error"]
+__all__ = [
+    "EXIT_CODES",
+    "Json",
+    "Limit",
+    "Models",
+    "SetValues",
+    "SpecPath",
+    "app",
+    "print_json",
+    "report_error",
+]
+
+EXIT_CODES = (
+    "Exit codes: 0 complete, 1 bug, 2 usage or spec, 3 finished with failed requests, 4 budget or "
+    "quota used up (run again later, or raise the budget), 130 interrupted, 143 terminated."
+)
 
 app = typer.Typer(
     name="promptlab",
@@ -18,8 +33,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    epilog="Exit codes: 0 complete, 1 bug, 2 usage or spec, 3 finished with failed requests, "
-    "4 quota, 130 interrupted.",
+    epilog=EXIT_CODES,
 )
 
 SpecPath = Annotated[

@@ -1,179 +1,299 @@
-"""Progress of a run: a live table on a terminal, a plain line now and then elsewhere."""
+"""Progress of a run: a live table on a terminal, a plain line now and then elsewhere, or JSON."""
 
 from __future__ import annotations
 
+import os
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
-    from rich.progress import TaskID
+    from pathlib import Path
 
-    from promptlab.plan import LeftOut, Plan
-    from promptlab.runner import Event
+    from rich.console import Console
 
-__all__ = ["Watch", "progress"]
+    from promptlab.plan import Plan
+    from promptlab.progress import Snapshot
 
-_PLAIN_EVERY_S = 15.0
+__all__ = ["JsonWatch", "LiveWatch", "PlainWatch", "QuietWatch", "Watch", "progress"]
+
+_PLAIN_EVERY_S = (15.0, 300.0)
+_PLAIN_SHARE = 0.05
+"""Between two lines passes a twentieth of the time that the run has taken, within the limits."""
+
+_PLAIN_APART_S = 1.0
+_MILESTONES = 4
+_FEW_MODELS = 10
+_JSON_EVERY_S = 1.0
+_ECHO = 3
+_FLAGGED_TOLD = 5
+
+_HEADS = {
+    "stopped": "stopped",
+    "left out": "left out",
+    "note": "note",
+    "flagged": "more than 5 % cannot be scored",
+}
+"""What a line begins with, by kind of warning."""
+
+_STAGES = {"ending": "ending: what is in flight may land (Ctrl-C again ends at once)"}
+"""Stages that need more words than their name."""
+
+Clock = Callable[[], float]
 
 
 class Watch:
-    """Counts what happens in a run; subclasses show it."""
+    """Is told what happens in a run; subclasses show it."""
 
     def __init__(self) -> None:
-        self.total = 0
-        self.counts: dict[str, Counter[str]] = {}
-        self.costs: dict[str, float] = {}
-        self._prices: dict[str, tuple[float, float] | None] = {}
-
-    @property
-    def done(self) -> int:
-        """Answers had, from the store or a model."""
-        return sum(c["hit"] + c["answer"] for c in self.counts.values())
+        self.stage_name = "planning"
+        self.last: Snapshot | None = None
+        """The last snapshot, once there is one."""
+        self._told: set[tuple[str, ...]] = set()
+        self._n_flagged = 0
 
     def plan(self, plan: Plan) -> None:
         """The plan is known: what there is to do."""
-        from promptlab.estimate import price_of
+        for warning in plan.warnings:
+            self.warn("plan", warning, {})
+        for left_out in plan.left_out:
+            self.warn("left out", str(left_out), {})
 
-        for model in plan.models:
-            self.counts[model.label] = Counter(total=plan.n_requests)
-            self._prices[model.label] = price_of(model)
-        self.total = sum(c["total"] for c in self.counts.values())
-        self.say([*(f"warning: {w}" for w in plan.warnings), *map(_left_out, plan.left_out)])
-
-    def say(self, lines: list[str]) -> None:
-        """Print lines that the person should see."""
-        for line in lines:
-            print(line, file=sys.stderr, flush=True)
-
-    def event(self, event: Event) -> None:
-        """Something happened to a request."""
-        counts = self.counts.setdefault(event.model, Counter())
-        counts[event.kind] += 1
-        price, response = self._prices.get(event.model), event.response
-        if event.kind == "answer" and price and response:
-            cost = price[0] * (response.prompt_tokens or 0)
-            cost += price[1] * (response.completion_tokens or 0)
-            self.costs[event.model] = self.costs.get(event.model, 0.0) + cost
+    def begun(self, path: Path) -> None:
+        """The run has its directory."""
 
     def stage(self, name: str) -> None:
         """A stage of the run begins."""
+        self.stage_name = name
+
+    def progress(self, snapshot: Snapshot) -> None:
+        """How far the run is; comes a few times a second while models are asked."""
+        self.last = snapshot
+        self._warn_of(snapshot)
+        self.show(snapshot)
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Draw a snapshot."""
+
+    def drain(self) -> None:
+        """The run was told to end: nothing more is sent."""
+        if self._is_new("drain"):
+            self.stage("ending")
+
+    def warn(self, kind: str, message: str, about: Mapping[str, Any]) -> None:
+        """Tell of something once.
+
+        Args:
+            kind: `plan`, `left out`, `stopped`, `served`, `flagged` or `note`.
+            message: in words.
+            about: the same as data.
+        """
 
     def stop(self) -> None:
         """Nothing more will be shown."""
 
-    def cost(self, model: str) -> str:
-        """Cost so far, in words."""
-        if self._prices.get(model) is None:
-            return "cost unknown"
-        return f"${self.costs.get(model, 0.0):.2f}" if any(self._prices[model] or ()) else ""
+    def _warn_of(self, snapshot: Snapshot) -> None:
+        """Warn of what is new in a snapshot."""
+        for model in snapshot.models:
+            if model.stopped and self._is_new("stopped", model.model):
+                about = {"model": model.model, "reason": model.stopped}
+                self.warn("stopped", f"{model.model}: {model.stopped}", about)
+            for served in model.served:
+                if self._is_new("served", model.model, served):
+                    message = f"{model.model}: answers come from another model, {served}"
+                    self.warn("served", message, {"model": model.model, "served": served})
+        if snapshot.n_flagged > self._n_flagged:
+            self._warn_of_cells(snapshot)
+
+    def _warn_of_cells(self, snapshot: Snapshot) -> None:
+        from promptlab.cli._drawing import flagged_line
+
+        for flagged in snapshot.flagged[self._n_flagged : _FLAGGED_TOLD]:
+            about = {**asdict(flagged.cell), "planned": flagged.planned, "counts": flagged.counts}
+            self.warn("flagged", flagged_line(flagged), about)
+        before, now = self._n_flagged, snapshot.n_flagged
+        self._n_flagged = now
+        # Of many cells only their number, each time it has doubled.
+        grown = before <= _FLAGGED_TOLD or now.bit_length() > before.bit_length()
+        if now > _FLAGGED_TOLD and grown:
+            message = f"in {now:,} cells by now; promptlab status lists them"
+            self.warn("flagged", message, {"cells": now})
+
+    def _is_new(self, *what: str) -> bool:
+        if what in self._told:
+            return False
+        self._told.add(what)
+        return True
 
 
-class _QuietWatch(Watch):
-    """Counts only."""
-
-    def say(self, lines: list[str]) -> None:
-        """Nothing."""
-
-
-class _PlainWatch(Watch):
+class PlainWatch(Watch):
     """A line every so often, for log files and CI."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock = time.monotonic) -> None:
         super().__init__()
-        self._started = self._last = time.monotonic()
-
-    def event(self, event: Event) -> None:
-        super().event(event)
-        now = time.monotonic()
-        if now - self._last >= _PLAIN_EVERY_S:
-            self._last = now
-            self._line(now)
+        self._clock = clock
+        self._last_at: float | None = None
+        self._milestone = 0
 
     def stage(self, name: str) -> None:
+        super().stage(name)
         if name != "asking":
-            print(f"{name} ...", file=sys.stderr, flush=True)
+            self._print(f"{_STAGES.get(name, name)} ...")
 
-    def _line(self, now: float) -> None:
-        asked = sum(c["answer"] for c in self.counts.values())
-        failed = sum(c["failed"] for c in self.counts.values())
-        rate = asked / max(now - self._started, 1e-9)
-        left = (self.total - self.done - failed) / rate if rate else float("inf")
-        costs = " ".join(filter(None, (self.cost(m) for m in self.counts)))
-        print(
-            f"{self.done:,}/{self.total:,} answers, {failed:,} failed, {rate:.1f}/s, "
-            f"{left:.0f} s left {costs}".rstrip(),
-            file=sys.stderr,
-            flush=True,
-        )
+    def warn(self, kind: str, message: str, about: Mapping[str, Any]) -> None:
+        self._print(f"{_HEADS.get(kind, 'warning')}: {message}")
+
+    def show(self, snapshot: Snapshot) -> None:
+        now = self._clock()
+        if self._last_at is None:
+            self._last_at = now
+        since = now - self._last_at
+        shortest, longest = _PLAIN_EVERY_S
+        due = since >= min(longest, max(shortest, _PLAIN_SHARE * snapshot.elapsed_s))
+        reached = _MILESTONES * snapshot.done // snapshot.total if snapshot.total else 0
+        milestone = reached > self._milestone and since >= _PLAIN_APART_S
+        ended = snapshot.state != "asking"
+        if not (due or milestone or ended):
+            return
+        self._last_at, self._milestone = now, reached
+        few = len(snapshot.models) <= _FEW_MODELS
+        self._print_all(snapshot, models=ended or (milestone and few))
+
+    def _print_all(self, snapshot: Snapshot, *, models: bool) -> None:
+        from promptlab.cli._drawing import line, model_line
+
+        elapsed = time.strftime("%H:%M:%S", time.gmtime(snapshot.elapsed_s))
+        days = int(snapshot.elapsed_s // 86_400)
+        self._print(f"[{f'{days} d ' if days else ''}{elapsed}] {line(snapshot)}")
+        if models and len(snapshot.models) > 1:
+            for model in snapshot.models:
+                self._print(f"  {model_line(model)}")
+
+    def _print(self, text: str) -> None:
+        _say(text, sys.stderr)
 
 
-class _LiveWatch(Watch):
-    """One bar a model."""
+class LiveWatch(Watch):
+    """A table that stays where it is and changes."""
 
-    def __init__(self) -> None:
+    def __init__(self, console: Console | None = None) -> None:
         super().__init__()
         from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            SpinnerColumn,
-            TextColumn,
-            TimeRemainingColumn,
+        from rich.live import Live
+        from rich.spinner import Spinner
+
+        self._console = console or Console(stderr=True)
+        self._spinner = Spinner("dots", self.stage_name)
+        self._live = Live(
+            self._spinner, console=self._console, transient=True, refresh_per_second=4
         )
-
-        self._progress = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[detail]}"),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            transient=True,
-        )
-        self._bars: dict[str, TaskID] = {}
-        self._started = 0.0
-        self._progress.start()
-        self._stage = self._progress.add_task("planning", total=None, detail="")
-
-    def plan(self, plan: Plan) -> None:
-        super().plan(plan)
-        self._started = time.monotonic()
-        for label, counts in self.counts.items():
-            self._bars[label] = self._progress.add_task(label, total=counts["total"], detail="")
-
-    def event(self, event: Event) -> None:
-        super().event(event)
-        counts = self.counts[event.model]
-        bar = self._bars.get(event.model)
-        if bar is None:
-            return
-        rate = counts["answer"] / max(time.monotonic() - self._started, 1e-9)
-        failed = f"{counts['failed']:,} failed" if counts["failed"] else ""
-        detail = "  ".join(filter(None, (f"{rate:.1f}/s", failed, self.cost(event.model))))
-        done = counts["hit"] + counts["answer"] + counts["failed"]
-        self._progress.update(bar, completed=done, detail=detail)
+        self._live.start()
 
     def stage(self, name: str) -> None:
-        self._progress.update(self._stage, description=name)
+        super().stage(name)
+        self._spinner.update(text=_STAGES.get(name, name))
+
+    def warn(self, kind: str, message: str, about: Mapping[str, Any]) -> None:
+        style = "red" if kind == "stopped" else "yellow"
+        text = f"{_HEADS.get(kind, 'warning')}: {message}"
+        self._console.print(text, style=style, markup=False, highlight=False)
+
+    def show(self, snapshot: Snapshot) -> None:
+        from rich.console import Group
+
+        from promptlab.cli._drawing import duration, table
+
+        words = _STAGES.get(self.stage_name, self.stage_name)
+        self._spinner.update(text=f"{words}, {duration(snapshot.elapsed_s)}")
+        rows = max(2, min(10, self._console.height - 5))
+        width = self._console.width - _ECHO  # or the ^C that a terminal shows would break a line
+        drawn = table(snapshot, width, most_rows=rows)
+        self._live.update(Group(self._spinner, drawn))
 
     def stop(self) -> None:
-        self._progress.stop()
+        self._live.stop()
 
 
-def _left_out(reason: LeftOut) -> str:
-    return f"left out: {reason}"
+class QuietWatch(Watch):
+    """Errors only."""
+
+    def warn(self, kind: str, message: str, about: Mapping[str, Any]) -> None:
+        if kind in ("stopped", "note"):
+            _say(f"{kind}: {message}", sys.stderr)
+
+
+class JsonWatch(Watch):
+    """A JSON object a line on standard output, for programs."""
+
+    def __init__(self, clock: Clock = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._next_at = 0.0
+        self._plan: Plan | None = None
+
+    def plan(self, plan: Plan) -> None:
+        self._plan = plan
+
+    def begun(self, path: Path) -> None:
+        assert self._plan is not None
+        self.tell(
+            event="plan",
+            name=self._plan.spec.experiment.name,
+            run=str(path),
+            models=[m.label for m in self._plan.models],
+            cells=self._plan.n_cells,
+            answers=self._plan.n_planned,
+            requests=self._plan.n_requests * len(self._plan.models),
+        )
+        super().plan(self._plan)
+
+    def stage(self, name: str) -> None:
+        super().stage(name)
+        self.tell(event="stage", stage=name)
+
+    def warn(self, kind: str, message: str, about: Mapping[str, Any]) -> None:
+        self.tell(event="warning", kind=kind, message=message, **about)
+
+    def show(self, snapshot: Snapshot) -> None:
+        now = self._clock()
+        if now >= self._next_at or snapshot.state != "asking":
+            self._next_at = now + _JSON_EVERY_S
+            self.tell(event="progress", **snapshot.to_dict())
+
+    def tell(self, **line: Any) -> None:
+        """Print one line."""
+        import orjson
+
+        _say(orjson.dumps(line, default=str).decode(), sys.stdout)
+
+
+def _say(text: str, file: TextIO) -> None:
+    """Print a line; a reader that has gone, such as `head`, does not end the run."""
+    try:
+        print(text, file=file, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), file.fileno())
+
+
+def _live() -> bool:
+    """Whether a table can be redrawn where messages go."""
+    plain = os.environ.get("CI") or os.environ.get("TERM") == "dumb"
+    return sys.stderr.isatty() and not plain
 
 
 @contextmanager
-def progress(*, quiet: bool) -> Iterator[Watch]:
+def progress(*, quiet: bool = False, json: bool = False) -> Iterator[Watch]:
     """The progress display that fits where the output goes."""
-    watch = _QuietWatch() if quiet else _LiveWatch() if sys.stderr.isatty() else _PlainWatch()
+    watch: Watch
+    if json:
+        watch = JsonWatch()
+    elif quiet:
+        watch = QuietWatch()
+    else:
+        watch = LiveWatch() if _live() else PlainWatch()
     try:
         yield watch
     finally:

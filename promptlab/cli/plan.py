@@ -35,10 +35,13 @@ def plan(
 def show_plan(built: Plan, *, json: bool) -> None:
     """Print a plan, for people or as JSON."""
     from promptlab import settings
-    from promptlab.estimate import estimate
+    from promptlab.asking import prices_of
+    from promptlab.estimate import estimate, over_budget
 
+    prices_of(built)  # a budget in dollars needs them
     models = estimate(built, settings.store_path())
     detectable = _detectable(built)
+    over = over_budget(built, models)
     if json:
         print_json(
             {
@@ -47,11 +50,12 @@ def show_plan(built: Plan, *, json: bool) -> None:
                 "models": [asdict(m) for m in models],
                 "missing_data": dict(built.missing),
                 "left_out": [str(reason) for reason in built.left_out],
+                "over_budget": over,
                 "detectable": detectable,
             }
         )
         return
-    _print(built, models, detectable)
+    _print(built, models, over, detectable)
 
 
 def _detectable(built: Plan) -> list[dict[str, Any]]:
@@ -87,7 +91,9 @@ def _detectable(built: Plan) -> list[dict[str, Any]]:
     return rows
 
 
-def _print(built: Plan, models: list[Any], detectable: list[dict[str, Any]]) -> None:
+def _print(
+    built: Plan, models: list[Any], over: list[str], detectable: list[dict[str, Any]]
+) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -123,6 +129,8 @@ def _print(built: Plan, models: list[Any], detectable: list[dict[str, Any]]) -> 
         console.print(
             "cost unknown: add 'price: {input: ..., output: ...}' (USD per million tokens)"
         )
+    for line in over:
+        console.print(line, markup=False)
     if built.missing:
         console.print(f"missing data: {missing_message(built.missing)}", markup=False)
     for left_out in built.left_out:

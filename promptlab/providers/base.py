@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+from promptlab.providers.allowance import Allowance
 from promptlab.types import Request, Response
 
 __all__ = ["Provider"]
@@ -20,6 +21,10 @@ class Provider(ABC):
 
     endpoint: str | None = None
     """What goes into `Request.endpoint`, so that it is part of the key."""
+
+    allowance: Allowance | None = None
+    """What the endpoint last said it still lets through, if it says; whoever reads it sets it back
+    to None."""
 
     @abstractmethod
     async def ask(self, request: Request, *, shared_prefix: str = "") -> Response:

@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterable, Mapping
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import orjson
 
 from promptlab.errors import FailureKind, ProviderError
+from promptlab.providers.refusals import is_quota, retry_after, wait_told
 
-__all__ = ["Unreachable", "from_status", "is_filtered", "retry_after", "scrub"]
+__all__ = ["Unreachable", "from_status", "is_filtered", "scrub"]
 
 _LONGEST_MESSAGE = 400
 _KEY = re.compile(r"\b(?:sk|pk|rk|gsk|xai|hf|key)[-_][A-Za-z0-9_*.-]{8,}|(?<=[Bb]earer )\S{8,}")
-_OUT_OF_CREDIT = (
-    "insufficient_quota",
-    "billing_hard_limit",
-    "billing_not_active",
-    "exceeded your current quota",
-    "insufficient balance",
-    "insufficient credits",
-    "credit balance is too low",
-)
 
 
 class Unreachable(ProviderError):
@@ -60,39 +50,28 @@ def from_status(
         hints: what to do, by kind; added to the provider's words.
     """
     said, code = _said(body)
-    kind = _kind(status, code, said)
+    kind = _kind(status, code, f"{code} {said}", body)
     message = f"HTTP {status}: {scrub(said, secrets)}" if said else f"HTTP {status}"
     if hints and kind in hints:
         message += f" ({hints[kind]})"
-    return ProviderError(kind, message, retry_after=retry_after(headers))
+    if kind in {"rate_limit", "quota"}:
+        wait_s = wait_told(headers, body, is_quota=kind == "quota")
+    else:
+        wait_s = retry_after(headers)
+    return ProviderError(kind, message, retry_after=wait_s)
 
 
 def is_filtered(body: bytes) -> bool:
     """Whether a refused request was refused by a content filter, which is an answer of a kind."""
-    return _said(body)[1] in {"content_filter", "content_policy_violation"}
+    said, code = _said(body)
+    if code in {"content_filter", "content_policy_violation"}:
+        return True
+    # A litellm proxy passes on the words, and its own class, but not the code.
+    return "content management policy" in said or "ContentPolicyViolationError" in said
 
 
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait by the headers `retry-after-ms` or `Retry-After` (seconds or a date)."""
-    lowered = {name.lower(): value for name, value in headers.items()}
-    for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
-        value = lowered.get(name, "").strip()
-        if not value:
-            continue
-        try:
-            seconds = float(value) / unit
-        except ValueError:
-            try:
-                seconds = parsedate_to_datetime(value).timestamp() - time.time()
-            except (ValueError, OverflowError):
-                continue
-        return max(0.0, seconds) if seconds == seconds else None
-    return None
-
-
-def _kind(status: int, code: str, said: str) -> FailureKind:
-    told = f"{code} {said}".lower()
-    if status == 402 or (status in {403, 429} and any(w in told for w in _OUT_OF_CREDIT)):
+def _kind(status: int, code: str, told: str, body: bytes) -> FailureKind:
+    if status == 402 or (status in {403, 429} and is_quota(told, body)):
         return "quota"
     if status == 429:
         return "rate_limit"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -12,12 +13,13 @@ import orjson
 
 from promptlab.errors import FailureKind, MissingDependency, ProviderError, UserError
 from promptlab.providers.addresses import environment_address
+from promptlab.providers.allowance import Allowance, read_allowance
 from promptlab.providers.base import Provider
 from promptlab.providers.failures import Unreachable, from_status, is_filtered, scrub
 from promptlab.providers.replies import status_of
 from promptlab.types import Request, Response
 
-__all__ = ["LiteLLMProvider"]
+__all__ = ["LiteLLMProvider", "environment_secrets", "provider_error", "quiet_litellm"]
 
 _KINDS: dict[str, FailureKind] = {
     "Timeout": "timeout",
@@ -70,7 +72,7 @@ class LiteLLMProvider(Provider):
     ) -> None:
         if find_spec("litellm") is None:
             raise MissingDependency("models of this provider", "hosted")
-        self._litellm = _quiet_litellm()
+        self._litellm = quiet_litellm()
         self._model, self._timeout_s = model, timeout_s
         prefix = model.partition("/")[0]
         self.endpoint = environment_address(prefix)
@@ -81,9 +83,7 @@ class LiteLLMProvider(Provider):
                 f"no provider '{prefix}' is known for the model {model}; for an endpoint of your "
                 "own write its address: {id: " + model + ', api_base: "http://.../v1"}'
             ) from None
-        self._secrets = [api_key] if api_key else []
-        # Keys end up in some providers' messages: those of the environment must not.
-        self._secrets += [v for n, v in os.environ.items() if n.endswith(("_KEY", "_TOKEN")) and v]
+        self._secrets = environment_secrets(api_key)
         self._fixed: dict[str, Any] = {
             "timeout": timeout_s,
             "num_retries": 0,
@@ -129,7 +129,10 @@ class LiteLLMProvider(Provider):
         except Exception as error:
             if type(error).__module__.partition(".")[0] not in {"litellm", "openai", "httpx"}:
                 raise
+            self.allowance = _allowance(_headers(error))
             return self._failed(error, round(time.perf_counter() - started, 4))
+        hidden = getattr(reply, "_hidden_params", None) or {}
+        self.allowance = _allowance(hidden.get("additional_headers") or {})
         return _response(
             reply, chat, round(time.perf_counter() - started, 4), round(time.time(), 3)
         )
@@ -144,33 +147,56 @@ class LiteLLMProvider(Provider):
 
     def _failed(self, error: Exception, latency_s: float) -> Response:
         """A filtered response; raises the `ProviderError` of any other error."""
-        causes = _chain(error)
-        body = _body(error)
-        if type(error).__name__ == "ContentPolicyViolationError" or is_filtered(body):
+        if _is_filtered(error):
             return Response("filtered", latency_s=latency_s, created=round(time.time(), 3))
-        words = scrub(" ".join(str(error).split()), self._secrets)[:400]
-        # litellm calls a lost connection an error of the server: what it came from is surer.
-        if causes & _UNREACHABLE:
-            raise Unreachable(words) from None
-        kind = next((k for c in type(error).__mro__ if (k := _KINDS.get(c.__name__))), None)
-        if kind in {"timeout", "malformed", "connection"}:
-            raise ProviderError(kind, words) from None
-        if causes & _BROKEN:
-            raise ProviderError("connection", words) from None
-        status = getattr(error, "status_code", None)
-        known = from_status(
-            status if isinstance(status, int) and status >= 400 else 502,
-            body or words.encode(),
-            _headers(error),
-            secrets=self._secrets,
-            hints=self._hints,
-        )
-        if kind is not None and known.kind in {"server", "bad_request"}:
-            raise ProviderError(kind, known.message, retry_after=known.retry_after) from None
-        raise known from None
+        raise provider_error(error, self._secrets, self._hints) from None
 
 
-def _quiet_litellm() -> Any:
+def _is_filtered(error: Exception) -> bool:
+    """Whether a content filter refused the request, which is an answer of a kind."""
+    return type(error).__name__ == "ContentPolicyViolationError" or is_filtered(_body(error))
+
+
+def provider_error(
+    error: Exception, secrets: Sequence[str], hints: Mapping[str, str]
+) -> ProviderError:
+    """What an exception of litellm, or of a client below it, means.
+
+    Args:
+        error: the exception.
+        secrets: what must not be in the message.
+        hints: what to do, by kind.
+    """
+    causes = _chain(error)
+    words = scrub(" ".join(str(error).split()), secrets)[:400]
+    # litellm calls a lost connection an error of the server: what it came from is surer.
+    if causes & _UNREACHABLE:
+        return Unreachable(words)
+    kind = next((k for c in type(error).__mro__ if (k := _KINDS.get(c.__name__))), None)
+    if kind in {"timeout", "malformed", "connection"}:
+        return ProviderError(kind, words)
+    if causes & _BROKEN:
+        return ProviderError("connection", words)
+    status = getattr(error, "status_code", None)
+    known = from_status(
+        status if isinstance(status, int) and status >= 400 else 502,
+        _body(error) or scrub(str(error), secrets).encode(),
+        _headers(error),
+        secrets=secrets,
+        hints=hints,
+    )
+    if kind is not None and known.kind in {"server", "bad_request"}:
+        return ProviderError(kind, known.message, retry_after=known.retry_after)
+    return known
+
+
+def environment_secrets(api_key: str | None) -> list[str]:
+    """The key and every other key of the environment: some providers' messages hold them."""
+    found = [v for n, v in os.environ.items() if n.endswith(("_KEY", "_TOKEN")) and v]
+    return [api_key, *found] if api_key else found
+
+
+def quiet_litellm() -> Any:
     """litellm, imported without a network and told to keep quiet."""
     # Without this it downloads its price list while it is imported.
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
@@ -221,6 +247,15 @@ def _body(error: Exception) -> bytes:
         return orjson.dumps({"error": body}, default=str)
     content = getattr(getattr(error, "response", None), "content", b"")
     return content if isinstance(content, bytes) else b""
+
+
+def _allowance(headers: Mapping[str, str]) -> Allowance | None:
+    limits = {
+        name.lower().removeprefix("llm_provider-"): value
+        for name, value in headers.items()
+        if "ratelimit" in name
+    }
+    return read_allowance(limits) if limits else None
 
 
 def _headers(error: Exception) -> dict[str, str]:

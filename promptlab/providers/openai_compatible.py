@@ -5,24 +5,22 @@ vLLM, SGLang, TGI, llama-server, a litellm proxy and most hosted services do.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import Any
 
 import aiohttp
 import orjson
-from yarl import URL
 
 from promptlab.errors import ProviderError
-from promptlab.providers.addresses import checked_address, is_loopback
+from promptlab.providers.allowance import read_allowance
 from promptlab.providers.base import Provider
-from promptlab.providers.failures import Unreachable, from_status, is_filtered, scrub
+from promptlab.providers.endpoint import Endpoint
+from promptlab.providers.failures import is_filtered
 from promptlab.providers.replies import read_reply
 from promptlab.types import Request, Response
 
-__all__ = ["OpenAICompatibleProvider"]
+__all__ = ["OpenAICompatibleProvider", "request_body"]
 
-_CONNECT_S = 10.0
 _OURS = frozenset({"model", "messages", "prompt", "stream"})
 
 
@@ -49,25 +47,22 @@ class OpenAICompatibleProvider(Provider):
         key_name: str = "OPENAI_API_KEY",
         timeout_s: float = 120.0,
     ) -> None:
-        self.endpoint = checked_address(api_base)
         self._name = model.partition("/")[2] or model
-        self._chat = URL(f"{self.endpoint}/chat/completions")
-        self._completion = URL(f"{self.endpoint}/completions")
-        self._key = api_key
-        self._secrets = (api_key,) if api_key else ()
-        self._timeout_s = timeout_s
-        self._hints = {
-            "auth": f"the key comes from the environment variable {key_name}"
-            + ("" if api_key else ", which is not set"),
-            "not_found": f"model '{self._name}' at {self.endpoint}; check both",
-        }
-        self._session: aiohttp.ClientSession | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._there = Endpoint(
+            api_base,
+            api_key=api_key,
+            key_name=key_name,
+            not_there=f"check the address, and the model '{self._name}'",
+            timeout_s=timeout_s,
+        )
+        self.endpoint = self._there.address
+        self._chat = self._there.url("chat/completions")
+        self._completion = self._there.url("completions")
 
     async def ask(self, request: Request, *, shared_prefix: str = "") -> Response:
         """One HTTP request; see the base class."""
-        body, chat = self._body(request)
-        session = self._open_session()
+        body, chat = request_body(request, self._name)
+        session = self._there.session()
         started = time.perf_counter()
         try:
             async with session.post(
@@ -75,13 +70,14 @@ class OpenAICompatibleProvider(Provider):
             ) as reply:
                 raw = await reply.read()
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            raise self._lost(error) from None
+            raise self._there.lost(error) from None
         latency = round(time.perf_counter() - started, 4)
         created = round(time.time(), 3)
+        self.allowance = read_allowance(reply.headers)
         if reply.status != 200:
             if reply.status == 400 and is_filtered(raw):
                 return Response("filtered", latency_s=latency, created=created)
-            raise self._refused(reply.status, raw, dict(reply.headers))
+            raise self._there.refused(reply.status, raw, dict(reply.headers))
         try:
             document = orjson.loads(raw)
         except orjson.JSONDecodeError:
@@ -92,70 +88,7 @@ class OpenAICompatibleProvider(Provider):
 
     async def close(self) -> None:
         """Close the connections; the next request opens new ones."""
-        session, self._session = self._session, None
-        if session is not None and self._loop is asyncio.get_running_loop():
-            await session.close()
-
-    def _open_session(self) -> aiohttp.ClientSession:
-        loop = asyncio.get_running_loop()
-        if self._session is None or self._loop is not loop:
-            assert self.endpoint is not None
-            self._loop = loop
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, keepalive_timeout=60),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers={
-                    "Authorization": f"Bearer {self._key or 'none'}",
-                    "Content-Type": "application/json",
-                    "User-Agent": "promptlab",
-                },
-                timeout=aiohttp.ClientTimeout(
-                    total=self._timeout_s, sock_connect=min(_CONNECT_S, self._timeout_s)
-                ),
-                # What runs on this machine is never behind a proxy.
-                trust_env=not is_loopback(self.endpoint),
-            )
-        return self._session
-
-    def _body(self, request: Request) -> tuple[bytes, bool]:
-        if request.choices:
-            raise ProviderError(
-                "bad_request",
-                "this endpoint does not give log-probabilities of given continuations; "
-                "grade the choices by text (scoring: {choices: text})",
-            )
-        document: dict[str, Any] = {"model": self._name}
-        chat = request.prompt is None
-        if chat:
-            document["messages"] = [
-                {"role": m.role, "content": m.content} for m in request.messages
-            ]
-        else:
-            document["prompt"] = request.prompt
-        for name, value in request.params.items():
-            if name in _OURS:
-                raise ProviderError("bad_request", f"'{name}' is not a parameter to be set")
-            if value is not None:
-                document[name] = value
-        return orjson.dumps(document), chat
-
-    def _lost(self, error: Exception) -> ProviderError:
-        words = scrub(str(error) or type(error).__name__, self._secrets)
-        where = self.endpoint
-        if isinstance(error, aiohttp.ClientConnectorError):
-            return Unreachable(f"cannot connect to {where}: {words}; is the server running?")
-        if isinstance(error, getattr(aiohttp, "ConnectionTimeoutError", ())):
-            return Unreachable(f"no connection to {where} in {_CONNECT_S:g} s")
-        if isinstance(error, TimeoutError):
-            return ProviderError("timeout", f"no answer from {where} in {self._timeout_s:g} s")
-        if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ClientResponseError):
-            return ProviderError("malformed", f"the reply of {where} broke off: {words}")
-        return ProviderError("connection", f"the connection to {where} broke: {words}")
-
-    def _refused(self, status: int, raw: bytes, headers: dict[str, str]) -> ProviderError:
-        if 300 <= status < 400:
-            raw = orjson.dumps(f"redirected to {headers.get('Location')}; use that as api_base")
-        return from_status(status, raw, headers, secrets=self._secrets, hints=self._hints)
+        await self._there.close()
 
     def _error_with_status_200(
         self, document: dict[str, Any], raw: bytes, headers: dict[str, str]
@@ -164,4 +97,34 @@ class OpenAICompatibleProvider(Provider):
         inner = document["error"]
         code = inner.get("code") if isinstance(inner, dict) else None
         status = code if isinstance(code, int) and 400 <= code < 600 else 502
-        return self._refused(status, raw, headers)
+        return self._there.refused(status, raw, headers)
+
+
+def request_body(request: Request, name: str) -> tuple[bytes, bool]:
+    """(JSON to send, whether it goes to chat) of a request.
+
+    Args:
+        request: what is asked.
+        name: the model's name at the endpoint.
+
+    Raises:
+        ProviderError: `bad_request`, the protocol has no form for it.
+    """
+    if request.choices:
+        raise ProviderError(
+            "bad_request",
+            "this endpoint does not give log-probabilities of given continuations; "
+            "grade the choices by text (scoring: {choices: text})",
+        )
+    document: dict[str, Any] = {"model": name}
+    chat = request.prompt is None
+    if chat:
+        document["messages"] = [{"role": m.role, "content": m.content} for m in request.messages]
+    else:
+        document["prompt"] = request.prompt
+    for parameter, value in request.params.items():
+        if parameter in _OURS:
+            raise ProviderError("bad_request", f"'{parameter}' is not a parameter to be set")
+        if value is not None:
+            document[parameter] = value
+    return orjson.dumps(document), chat

@@ -26,6 +26,11 @@ def status_of(text: str, finish_reason: str | None, refusal: str | None = None) 
     return "ok" if text else "empty"
 
 
+def _passed_on(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Where a litellm proxy puts what it does not know of."""
+    return message.get("provider_specific_fields") or {}
+
+
 def read_reply(
     reply: Any, *, chat: bool, latency_s: float | None = None, created: float | None = None
 ) -> Response:
@@ -45,7 +50,7 @@ def read_reply(
         if chat:
             message = choice["message"]
             text = message.get("content")
-            refusal = message.get("refusal")
+            refusal = message.get("refusal") or _passed_on(message).get("refusal")
         else:
             text, refusal = choice["text"], None
         finish_reason = choice.get("finish_reason")

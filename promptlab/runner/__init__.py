@@ -9,15 +9,32 @@ from __future__ import annotations
 
 from promptlab.runner.engine import execute
 from promptlab.runner.log import JsonlLog
-from promptlab.runner.records import Ask, Counts, Event, EventKind, Outcome, RunnerOptions
+from promptlab.runner.records import (
+    Ask,
+    Budget,
+    Counts,
+    Event,
+    EventKind,
+    LimitChange,
+    Outcome,
+    Rate,
+    RunnerOptions,
+    Spent,
+    Stop,
+)
 
 __all__ = [
     "Ask",
+    "Budget",
     "Counts",
     "Event",
     "EventKind",
     "JsonlLog",
+    "LimitChange",
     "Outcome",
+    "Rate",
     "RunnerOptions",
+    "Spent",
+    "Stop",
     "execute",
 ]

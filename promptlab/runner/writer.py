@@ -1,4 +1,4 @@
-"""Saves answers in batches, in a thread, so that neither the loop nor the disk waits."""
+"""Saves answers as they come, in a thread, so that neither the loop nor the disk waits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from promptlab.runner.records import RunnerOptions
 from promptlab.store import Store, Stored
 
 __all__ = ["InThread", "Writer"]
@@ -17,33 +16,57 @@ InThread = Callable[..., Awaitable[Any]]
 """Calls a function with arguments in a worker thread."""
 
 _BEAT_S = 20.0
-_MOST_UNSAVED = 8192
+_SPACING_S = 0.025
+_COMPANY = 64
+_MOST_UNSAVED = 256
+_MOST_AT_ONCE = 8192
 
 
 class Writer:
-    """The one place that adds to the store during a run."""
+    """The one place that adds to the store during a run.
 
-    def __init__(self, store: Store, options: RunnerOptions, in_thread: InThread) -> None:
-        self._store, self._options, self._in_thread = store, options, in_thread
+    An answer that comes after a quiet moment is saved at once. While many come, some are saved
+    together: a quarter of what is in flight, or what has come in a fortieth of a second, because
+    a transaction for each would cost more than the asking. So a process that is killed loses
+    little more than what it had in flight.
+    """
+
+    def __init__(self, store: Store, in_thread: InThread) -> None:
+        self._store, self._in_thread = store, in_thread
         self._rows: list[Stored] = []
         self._release: list[str] = []
+        self._saving = 0
         self._wake = asyncio.Event()
+        self._enough = asyncio.Event()
+        self._next_at = 0.0
         self._room = asyncio.Event()
-        self._room.set()
         self._finishing = False
         self._last_beat = time.monotonic()
+        self._in_flight = 0
+        self._company, self._most_unsaved = _COMPANY, _MOST_UNSAVED
 
     @property
     def unsaved(self) -> int:
         """Answers that have arrived and are not in the store yet."""
-        return len(self._rows)
+        return len(self._rows) + self._saving
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the disk is behind: time to wait for `room`."""
+        return len(self._rows) + self._saving >= self._most_unsaved
+
+    def expect(self, more: int) -> None:
+        """So many more requests may be in flight: what is unsaved is kept in proportion."""
+        self._in_flight += more
+        self._company = max(1, min(_COMPANY, self._in_flight // 4))
+        self._most_unsaved = self._in_flight + 16
 
     def add(self, row: Stored) -> None:
         """Save an answer soon."""
         self._rows.append(row)
         self._wake.set()
-        if len(self._rows) >= _MOST_UNSAVED:
-            self._room.clear()
+        if len(self._rows) >= self._company:
+            self._enough.set()
 
     def release(self, key: str) -> None:
         """Give up the claim on a request that got no answer."""
@@ -52,7 +75,8 @@ class Writer:
 
     async def room(self) -> None:
         """Wait until the disk has caught up."""
-        if not self._room.is_set():
+        while self.is_full:
+            self._room.clear()
             await self._room.wait()
 
     async def run(self) -> None:
@@ -62,12 +86,12 @@ class Writer:
             StoreError: a batch could not be saved; it counts as unsaved.
         """
         while not self._finishing:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_BEAT_S):
-                    await self._wake.wait()
-            if len(self._rows) < self._options.batch and not self._finishing:
-                await asyncio.sleep(self._options.flush_s)  # for company
+            await _within(_BEAT_S, self._wake)
+            if (spacing := self._next_at - time.monotonic()) > 0:
+                await _within(spacing, self._enough)
+            self._next_at = time.monotonic() + _SPACING_S
             self._wake.clear()
+            self._enough.clear()
             await self.flush()
             if time.monotonic() - self._last_beat >= _BEAT_S:
                 self._last_beat = time.monotonic()
@@ -77,24 +101,35 @@ class Writer:
         """Let `run` save what there is and return."""
         self._finishing = True
         self._wake.set()
+        self._enough.set()
 
     async def flush(self) -> None:
         """Save everything that has arrived."""
         while self._rows or self._release:
-            # At most a few batches at once keep a transaction short.
-            rows, self._rows = self._rows[:_MOST_UNSAVED], self._rows[_MOST_UNSAVED:]
+            # A transaction that is kept short lets other processes have theirs.
+            rows, self._rows = self._rows[:_MOST_AT_ONCE], self._rows[_MOST_AT_ONCE:]
             release, self._release = self._release, []
+            self._saving = len(rows)
             try:
                 await self._in_thread(_save, self._store, rows, release)
             except BaseException:
                 self._rows = rows + self._rows
                 self._release = release + self._release
                 raise
+            finally:
+                self._saving = 0
             self._room.set()
 
     async def release_claims(self) -> None:
         """Give up all claims of this process."""
         await self._in_thread(self._store.release_all)
+
+
+async def _within(seconds: float, event: asyncio.Event) -> None:
+    """Wait for an event, at most so long."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
 
 
 def _save(store: Store, rows: list[Stored], release: list[str]) -> None:

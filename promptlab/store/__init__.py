@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from promptlab.store.claims import Claims
 from promptlab.store.codec import COMPLETE
-from promptlab.store.database import Mode, Store, Stored, StoreStats
+from promptlab.store.database import Mode, Store, StoreStats
+from promptlab.store.rows import Stored
 
 __all__ = ["COMPLETE", "Claims", "Mode", "Store", "StoreStats", "Stored"]

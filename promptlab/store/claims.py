@@ -1,7 +1,13 @@
 """Who is asking for what: two processes with the same plan must not both pay for an answer.
 
 A process claims a request before it sends it. Whoever finds a request claimed waits for the
-answer. A claim whose process has died, or has not been heard of for a while, is void.
+answer. A claim is void when its process has died (seen at once on the same machine), or has given
+no sign of life for `LEASE_S`.
+
+No clock of one process is ever compared with a clock of another, so it does not matter what the
+time of day is, on how many machines, or whether it is set forward or back: a sign of life is a
+number that grows, and the lease is the time for which the one who waits has seen it stand still.
+A process on another machine that died is therefore given up `LEASE_S` after it was first met.
 """
 
 from __future__ import annotations
@@ -16,7 +22,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-__all__ = ["LEASE_S", "Claims", "Owner", "grant"]
+__all__ = ["LEASE_S", "Claims", "Owner", "grant", "is_known_dead"]
 
 LEASE_S = 120.0
 """Seconds without a sign of life after which a process's claims are void."""
@@ -38,24 +44,26 @@ class Claims:
 
 
 class Owner:
-    """This process as an owner of claims; its methods run inside a transaction."""
+    """This process as an owner of claims, and what it has seen of others.
+
+    Its methods run inside a transaction that writes.
+    """
 
     def __init__(self) -> None:
         self.id: int | None = None
+        self._seen: dict[int, tuple[int, float]] = {}
+        """Last sign of life of other owners, and when we first saw that one."""
 
     def beat(self, connection: sqlite3.Connection) -> int:
         """Give a sign of life; returns the owner's id."""
-        now, utc = time.monotonic(), time.time()
         if self.id is not None:
-            found = connection.execute(
-                "UPDATE owners SET beat = ?, beat_utc = ? WHERE id = ?", (now, utc, self.id)
-            )
+            found = connection.execute("UPDATE owners SET beat = beat + 1 WHERE id = ?", (self.id,))
             if found.rowcount:
                 return self.id
         pid = os.getpid()
         row = connection.execute(
-            "INSERT INTO owners(machine, pid, started, beat, beat_utc) VALUES (?, ?, ?, ?, ?)",
-            (machine(), pid, _started(pid), now, utc),
+            "INSERT INTO owners(machine, pid, started, beat) VALUES (?, ?, ?, 0)",
+            (machine(), pid, _started(pid)),
         )
         self.id = row.lastrowid
         assert self.id is not None
@@ -67,40 +75,51 @@ class Owner:
             _forget(connection, self.id)
             self.id = None
 
+    def finds_alive(self, connection: sqlite3.Connection, other: int) -> bool:
+        """Whether another owner lives, as far as one can know."""
+        row = connection.execute(
+            "SELECT machine, pid, started, beat FROM owners WHERE id = ?", (other,)
+        ).fetchone()
+        if row is None or is_known_dead(*row[:3]):
+            return False
+        beat, now = row[3], time.monotonic()
+        last, since = self._seen.get(other, (beat, now))
+        if last != beat:
+            since = now
+        self._seen[other] = beat, since
+        return bool(now - since <= LEASE_S)
+
 
 def grant(
-    connection: sqlite3.Connection, owner: int, hashes: Sequence[bytes], newer_than: int
+    connection: sqlite3.Connection, owner: Owner, keys: Sequence[bytes], newer_than: int
 ) -> tuple[set[bytes], set[bytes], set[bytes]]:
     """(granted, answered, busy) of these requests, in one transaction of the caller.
 
     Args:
         connection: inside a transaction that writes.
         owner: who claims.
-        hashes: at most a few hundred keys.
+        keys: a few thousand at most.
         newer_than: answers up to this id do not count.
     """
-    marks = ",".join("?" * len(hashes))
+    me = owner.beat(connection)
+    marks = ",".join("?" * len(keys))
     answered: set[bytes] = {
         row[0]
         for row in connection.execute(
-            f"SELECT request_hash FROM responses WHERE request_hash IN ({marks}) AND id > ?",
-            (*hashes, newer_than),
+            f"SELECT key FROM responses WHERE key IN ({marks}) AND id > ?", (*keys, newer_than)
         )
     }
     held: dict[bytes, int] = dict(
-        connection.execute(
-            f"SELECT request_hash, owner FROM claims WHERE request_hash IN ({marks})", hashes
-        ).fetchall()
+        connection.execute(f"SELECT key, owner FROM claims WHERE key IN ({marks})", keys).fetchall()
     )
-    for other in set(held.values()) - {owner}:
-        if not _is_alive(connection, other):
+    for other in set(held.values()) - {me}:
+        if not owner.finds_alive(connection, other):
             _forget(connection, other)
             held = {key: holder for key, holder in held.items() if holder != other}
     busy = held.keys() - answered
-    granted = set(hashes) - answered - busy
+    granted = set(keys) - answered - busy
     connection.executemany(
-        "INSERT INTO claims(request_hash, owner) VALUES (?, ?)",
-        [(key, owner) for key in granted if key not in held],
+        "INSERT INTO claims(key, owner) VALUES (?, ?)", [(key, me) for key in granted]
     )
     return granted, answered, busy
 
@@ -110,17 +129,9 @@ def _forget(connection: sqlite3.Connection, owner: int) -> None:
     connection.execute("DELETE FROM owners WHERE id = ?", (owner,))
 
 
-def _is_alive(connection: sqlite3.Connection, owner: int) -> bool:
-    row = connection.execute(
-        "SELECT machine, pid, started, beat, beat_utc FROM owners WHERE id = ?", (owner,)
-    ).fetchone()
-    if row is None:
-        return False
-    where, pid, started, beat, beat_utc = row
-    if where != machine():
-        return bool(time.time() - beat_utc <= LEASE_S)
-    # On one machine the monotonic clock is shared, so setting the time of day voids no claim.
-    return _runs(pid, started) and 0 <= time.monotonic() - beat <= LEASE_S
+def is_known_dead(where: str, pid: int, started: str) -> bool:
+    """Whether a process is of this machine and runs no more."""
+    return where == machine() and not _runs(pid, started)
 
 
 @cache

@@ -4,39 +4,29 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
+from typing import Literal, TypeVar
+
+import zstandard
 
 from promptlab.errors import StoreError
 from promptlab.store import sqlite
-from promptlab.store.claims import Claims, Owner, grant
-from promptlab.store.codec import (
-    COMPLETE,
-    Packer,
-    decode_response,
-    encode_response,
-    unpack,
-)
+from promptlab.store.claims import Claims, Owner, grant, is_known_dead
+from promptlab.store.codec import COMPLETE, Packer, encode_response, joined
+from promptlab.store.rows import KEY_DIGITS, Decoder, Stored, Unreadable, dictionary_of
 from promptlab.types import Response
 
 __all__ = ["Mode", "Store", "StoreStats", "Stored"]
 
+T = TypeVar("T")
 Mode = Literal["use", "refresh", "off", "replay"]
-Stored = tuple[str, bytes, Response]
-"""Key, canonical request, response."""
 
 _CHUNK = 500
-_MOST_DICTIONARIES = 512
-_SELECT = (
-    "SELECT request_hash, dictionary, request, response, created FROM responses "
-    "WHERE request_hash IN ({}) AND id > ?"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +39,7 @@ class StoreStats:
         bytes: size of the file, the part not yet merged into it included.
         oldest: time of the first answer, seconds since the epoch, UTC.
         newest: time of the last one.
+        claims: requests being asked for, by processes not known to be dead.
     """
 
     path: Path | None
@@ -56,6 +47,7 @@ class StoreStats:
     bytes: int
     oldest: float | None
     newest: float | None
+    claims: int
 
 
 class Store:
@@ -71,77 +63,59 @@ class Store:
             this process only; `replay`: the file is only read.
 
     Raises:
+        StoreDamaged: the file is not what was written there, which any method may also find.
         StoreError: the file cannot be opened or is not a store; says what to do.
     """
 
     def __init__(self, path: Path | str, mode: Mode = "use") -> None:
         self.path, self.mode = Path(path), mode
-        self._packer = Packer()
-        self._dictionaries: dict[int, bytes] = {0: b""}
+        self._packer: Packer | None = None
+        self._decoder = Decoder()
         self._owner = Owner()
         self._write_lock = threading.Lock()
+        self._read_lock = self._write_lock
         if mode == "off":
             self._reader = self._writer = sqlite.connect_private()
-            self._read_lock = self._write_lock
         elif mode == "replay":
             self._reader = self._writer = sqlite.connect(self.path, read_only=True)
-            self._read_lock = self._write_lock
         else:
             self._writer = sqlite.connect(self.path, read_only=False)
             self._reader = sqlite.connect(self.path, read_only=False)
             self._read_lock = threading.Lock()
+        self._file = None if mode == "off" else sqlite.identity(self.path)
         self._newer_than = self._last_id() if mode == "refresh" else 0
 
-    def get_many(
-        self, keys: Sequence[str], canonical: Callable[[str], bytes] | Mapping[str, bytes]
-    ) -> dict[str, Response]:
+    def get_many(self, keys: Sequence[str]) -> dict[str, Response]:
         """The stored answers to these requests; a key without an answer is left out.
+
+        Every answer is checked: the canonical request stored beside it must hash to its key.
 
         Args:
             keys: request hashes.
-            canonical: gives the canonical request of a key, which must be the stored one.
 
         Raises:
-            StoreError: the store holds another request under a key, or is damaged.
+            StoreDamaged: the store holds another request under a key, or is damaged.
         """
-        expected = canonical if callable(canonical) else canonical.__getitem__
-        found: dict[str, Response] = {}
-        for chunk in _chunks(keys):
-            wanted = {bytes.fromhex(key): key for key in chunk}
-            with self._reading() as connection:
-                rows = connection.execute(
-                    _SELECT.format(",".join("?" * len(wanted))), (*wanted, self._newer_than)
-                ).fetchall()
-                dictionaries = {n: self._dictionary(n) for n in {row[1] for row in rows}}
-            for raw_key, number, request, response, created in rows:
-                key = wanted[raw_key]
-                stored, answer = self._decoded(
-                    key, request, response, created, dictionaries[number]
-                )
-                if stored != expected(key):
-                    raise StoreError(
-                        f"the store {self.path} holds another request under the key {key}; "
-                        "it was changed by another program, or written by an unknown version: "
-                        "move it aside and run again"
-                    )
-                found[key] = answer
-        return found
+        return {key: response for key, _, response in self._found(keys)}
+
+    def rows(self, keys: Iterable[str]) -> Iterator[Stored]:
+        """The stored answers to these requests, with their canonical requests."""
+        return self._found(keys)
 
     def contains_many(self, keys: Iterable[str]) -> set[str]:
         """Those of the keys that have an answer; reads the index only."""
         found: set[str] = set()
         for chunk in _chunks(keys):
-            wanted = {bytes.fromhex(key): key for key in chunk}
+            wanted = {bytes.fromhex(key[:KEY_DIGITS]): key for key in chunk}
             query = (
-                "SELECT request_hash FROM responses WHERE request_hash IN "
-                f"({','.join('?' * len(wanted))}) AND id > ?"
+                f"SELECT key FROM responses WHERE key IN ({','.join('?' * len(wanted))}) AND id > ?"
             )
             with self._reading() as connection:
                 rows = connection.execute(query, (*wanted, self._newer_than)).fetchall()
             found.update(wanted[row[0]] for row in rows)
         return found
 
-    def put_many(self, rows: Sequence[Stored], *, release: Iterable[str] = ()) -> None:
+    def put_many(self, rows: Sequence[Stored], *, release: Iterable[str] = ()) -> int:
         """Keep answers and give up the claims on them, all or nothing.
 
         In mode `use` the first answer to a request stays; `refresh` replaces it. Rows whose
@@ -151,39 +125,44 @@ class Store:
             rows: key, canonical request, response.
             release: keys of further claims to give up, of requests that got no answer.
 
+        Returns:
+            Number of answers that were not there before.
+
         Raises:
             StoreError: nothing of it could be written; says why.
         """
         self._require_writable()
         kept = [row for row in rows if row[2].status in COMPLETE]
-        freed = [(bytes.fromhex(key),) for key in (*(row[0] for row in rows), *release)]
-        encoded = [(canonical, encode_response(response)) for _, canonical, response in kept]
+        bodies = [joined(canonical, encode_response(response)) for _, canonical, response in kept]
+        freed = [
+            (bytes.fromhex(key[:KEY_DIGITS]),) for key in (*(row[0] for row in rows), *release)
+        ]
         verb = "REPLACE" if self.mode == "refresh" else "IGNORE"
         try:
             with self._writing(durable=True) as connection:
-                packed = self._packed(connection, encoded)
-                connection.executemany(
-                    f"INSERT OR {verb} INTO responses"
-                    "(request_hash, dictionary, request, response, created) VALUES (?, ?, ?, ?, ?)",
+                packed = self._packed(connection, bodies)
+                cursor = connection.executemany(
+                    f"INSERT OR {verb} INTO responses(key, dictionary, body, created) "
+                    "VALUES (?, ?, ?, ?)",
                     [
-                        (bytes.fromhex(key), self._packer.number, *pair, response.created)
+                        (bytes.fromhex(key[:KEY_DIGITS]), *pair, _seconds(response))
                         for (key, _, response), pair in zip(kept, packed, strict=True)
                     ],
                 )
-                connection.executemany("DELETE FROM claims WHERE request_hash = ?", freed)
+                connection.executemany("DELETE FROM claims WHERE key = ?", freed)
         except BaseException:
-            self._packer = Packer()  # the dictionary it speaks of may have been rolled back
+            self._packer = None  # the dictionary it speaks of may have been rolled back
             raise
+        return max(0, cursor.rowcount)
 
     def claim_many(self, keys: Iterable[str]) -> Claims:
         """Claim requests that are about to be sent, unless somebody answered or claimed them."""
         self._require_writable()
         claims = Claims()
         for chunk in _chunks(keys):
-            wanted = {bytes.fromhex(key): key for key in chunk}
+            wanted = {bytes.fromhex(key[:KEY_DIGITS]): key for key in chunk}
             with self._writing() as connection:
-                owner = self._owner.beat(connection)
-                outcome = grant(connection, owner, list(wanted), self._newer_than)
+                outcome = grant(connection, self._owner, list(wanted), self._newer_than)
             for found, target in zip(
                 outcome, (claims.granted, claims.answered, claims.busy), strict=True
             ):
@@ -203,16 +182,20 @@ class Store:
                 self._owner.leave(connection)
 
     def stats(self) -> StoreStats:
-        """Number of answers, their age, and the bytes on disk."""
+        """Number of answers, their age, the bytes on disk, and the claims."""
         with self._reading() as connection:
             answers, oldest, newest = connection.execute(
                 "SELECT count(*), min(created), max(created) FROM responses"
             ).fetchone()
+            held = connection.execute(
+                "SELECT machine, pid, started, count(*) FROM claims "
+                "JOIN owners ON owners.id = claims.owner GROUP BY owners.id"
+            ).fetchall()
+        claims = sum(count for *process, count in held if not is_known_dead(*process))
         if self.mode == "off":
-            return StoreStats(None, answers, 0, oldest, newest)
-        files = (self.path, self.path.with_name(self.path.name + "-wal"))
-        size = sum(file.stat().st_size for file in files if file.exists())
-        return StoreStats(self.path, answers, size, oldest, newest)
+            return StoreStats(None, answers, 0, oldest, newest, claims)
+        size = sum(part.stat().st_size for part in sqlite.parts(self.path)[:2] if part.exists())
+        return StoreStats(self.path, answers, size, oldest, newest, claims)
 
     def close(self) -> None:
         """Give up all claims and close the file."""
@@ -234,12 +217,26 @@ class Store:
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._read_lock, sqlite.explained(self.path):
+        with self._read_lock, self._explained():
             yield self._reader
 
     @contextmanager
+    def _explained(self) -> Iterator[None]:
+        with sqlite.explained(self.path, self._file):
+            try:
+                yield
+            except Unreadable as error:
+                what = f"the store {self.path} is damaged ({error})"
+                raise sqlite.damage(what, self._file) from None
+
+    @contextmanager
     def _writing(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
-        with self._write_lock, sqlite.explained(self.path):
+        with self._write_lock, self._explained():
+            if self._file and sqlite.identity(self.path) != self._file:
+                # What is written now would go to a file that nobody will look into again.
+                raise sqlite.damage(
+                    f"the store {self.path} was moved, deleted or replaced while in use", self._file
+                )
             if durable:
                 # Answers are forced to the disk; claims, which a power cut voids, need not be.
                 self._writer.execute("PRAGMA synchronous = FULL")
@@ -260,51 +257,52 @@ class Store:
         return row[0] or 0
 
     def _packed(
-        self, connection: sqlite3.Connection, rows: Sequence[tuple[bytes, bytes]]
-    ) -> list[tuple[bytes, bytes]]:
-        packed = self._packer.pack_rows(rows)
-        dictionary = self._packer.better_dictionary()
-        if dictionary is None:
-            return packed
-        added = connection.execute(
-            "INSERT INTO dictionaries(data) VALUES (?)", (zlib.compress(dictionary),)
-        )
-        assert added.lastrowid is not None
-        self._packer.use(added.lastrowid, dictionary)
-        return self._packer.pack_rows(rows)
+        self, connection: sqlite3.Connection, bodies: Sequence[bytes]
+    ) -> list[tuple[int, bytes]]:
+        """The bodies packed, each with the id of the dictionary it is packed with."""
+        packer = self._packer
+        if packer is None or (packer.number and not _has_dictionary(connection, packer.number)):
+            packer = self._packer = Packer()
+            newest = connection.execute("SELECT max(id) FROM dictionaries").fetchone()[0]
+            if newest:
+                packer.use(newest, dictionary_of(connection, newest))
+        packed: list[tuple[int, bytes]] = []
+        for chunk in _chunks(bodies):
+            packed += [(packer.number, body) for body in packer.pack(chunk)]
+            dictionary = packer.learn()
+            if dictionary is not None:
+                added = connection.execute(
+                    "INSERT INTO dictionaries(data) VALUES (?)", (zstandard.compress(dictionary),)
+                )
+                assert added.lastrowid is not None
+                packer.use(added.lastrowid, dictionary)
+        return packed
 
-    def _dictionary(self, number: int) -> bytes:
-        found = self._dictionaries.get(number)
-        if found is None:
-            row = self._reader.execute(
-                "SELECT data FROM dictionaries WHERE id = ?", (number,)
-            ).fetchone()
-            try:
-                found = zlib.decompress(row[0])
-            except (TypeError, zlib.error):
-                raise self._damaged("a dictionary") from None
-            if len(self._dictionaries) >= _MOST_DICTIONARIES:
-                self._dictionaries = {0: b""}
-            self._dictionaries[number] = found
-        return found
-
-    def _decoded(
-        self, key: str, request: bytes, response: bytes, created: float | None, dictionary: bytes
-    ) -> tuple[bytes, Response]:
-        try:
-            answer = decode_response(unpack(response, dictionary), created)
-            return unpack(request, dictionary), answer
-        except (zlib.error, ValueError, TypeError):
-            raise self._damaged(f"the answer {key}") from None
-
-    def _damaged(self, what: str) -> StoreError:
-        return StoreError(
-            f"{what} in the store {self.path} is damaged; move the file aside and run again: "
-            "a new store is made"
-        )
+    def _found(self, keys: Iterable[str]) -> Iterator[Stored]:
+        for chunk in _chunks(keys):
+            wanted = [bytes.fromhex(key[:KEY_DIGITS]) for key in chunk]
+            query = (
+                "SELECT id, key, dictionary, body FROM responses "
+                f"WHERE key IN ({','.join('?' * len(wanted))}) AND id > ?"
+            )
+            decoder = self._decoder
+            with self._reading() as connection:
+                rows = connection.execute(query, (*wanted, self._newer_than)).fetchall()
+                bodies = [decoder.body(connection, row) for row in rows]
+                found = list(map(decoder.stored, rows, bodies))
+            yield from found
 
 
-def _chunks(keys: Iterable[str]) -> Iterator[list[str]]:
+def _seconds(response: Response) -> int | None:
+    return None if response.created is None else int(response.created)
+
+
+def _has_dictionary(connection: sqlite3.Connection, number: int) -> bool:
+    found = connection.execute("SELECT 1 FROM dictionaries WHERE id = ?", (number,)).fetchone()
+    return found is not None
+
+
+def _chunks(keys: Iterable[T]) -> Iterator[list[T]]:
     source = iter(keys)
     while chunk := list(islice(source, _CHUNK)):
         yield chunk

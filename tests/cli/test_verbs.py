@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,6 +40,13 @@ def promptlab(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
     return run
 
 
+def result_of(done: Result) -> dict[str, Any]:
+    """The last line of `run --json`."""
+    result: dict[str, Any] = json.loads(done[1].splitlines()[-1])
+    assert result["event"] == "result"
+    return result
+
+
 @pytest.fixture
 def spec(tmp_path: Path) -> Path:
     path = tmp_path / "spec.yaml"
@@ -64,7 +72,9 @@ def test_help_teaches_and_is_quick() -> None:
     assert cpu < 2  # a guard against a slow import, not a timing: it is 0.2 s in practice
 
 
-@pytest.mark.parametrize("verb", ["run", "plan", "show", "data pull", "models pull", "analyze"])
+@pytest.mark.parametrize(
+    "verb", ["run", "status", "plan", "show", "data pull", "models pull", "analyze"]
+)
 def test_every_verb_has_help(promptlab: Run, verb: str) -> None:
     code, out, _ = promptlab(*verb.split(), "--help")
     assert code == 0
@@ -144,9 +154,9 @@ def test_plan_names_missing_data_and_what_to_type(
 
 
 def test_run_again_is_free(promptlab: Run, spec: Path) -> None:
-    first = json.loads(promptlab("run", spec, "--json")[1])
+    first = result_of(promptlab("run", spec, "--json"))
     assert (first["state"], first["asked"]) == ("complete", 36)
-    again = json.loads(promptlab("run", spec, "--json")[1])
+    again = result_of(promptlab("run", spec, "--json"))
     assert (again["run"], again["asked"], again["from_store"]) == (first["run"], 0, 36)
     code, out, _ = promptlab("run", spec)
     assert code == 0
@@ -157,8 +167,8 @@ def test_run_again_is_free(promptlab: Run, spec: Path) -> None:
 def test_run_limit_model_set_and_dry_run(promptlab: Run, spec: Path) -> None:
     code, out, _ = promptlab("run", spec, "--dry-run", "--limit", 2, "--json")
     assert (code, json.loads(out)["answers"]) == (0, 12)
-    out = promptlab("run", spec, "--limit", 2, "--model", "mock/echo", "--json")[1]
-    assert json.loads(out)["asked"] == 12
+    done = promptlab("run", spec, "--limit", 2, "--model", "mock/echo", "--json")
+    assert result_of(done)["asked"] == 12
 
 
 def test_show_prints_the_exact_prompt(promptlab: Run, spec: Path) -> None:
@@ -176,7 +186,7 @@ def test_show_prints_the_exact_prompt(promptlab: Run, spec: Path) -> None:
 
 
 def test_score_and_report_of_a_run(promptlab: Run, spec: Path) -> None:
-    run = json.loads(promptlab("run", spec, "--json")[1])["run"]
+    run = result_of(promptlab("run", spec, "--json"))["run"]
     code, out, _ = promptlab("score", run)
     assert (code, "no model was asked" in out) == (0, True)
     page = Path(run) / "report" / "index.html"

@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -150,6 +151,53 @@ def test_broken_replies_are_tried_again(reply: Reply, monkeypatch: pytest.Monkey
     with serving(reply) as server, pytest.raises(ProviderError) as raised:
         ask(server, monkeypatch)
     assert raised.value.retryable
+
+
+@pytest.mark.parametrize(
+    ("model", "headers"),
+    [
+        (
+            "openai/gpt-4o-mini",
+            {"x_ratelimit_remaining_requests": "0", "x_ratelimit_reset_requests": "2s"},
+        ),
+        (
+            "anthropic/claude-3-haiku",
+            {
+                "anthropic_ratelimit_requests_remaining": "0",
+                "anthropic_ratelimit_requests_reset": "2",
+            },
+        ),
+    ],
+)
+@pytest.mark.parametrize("status", [200, 429])
+def test_what_the_provider_still_lets_through_is_handed_on(
+    model: str, headers: dict[str, str], status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from promptlab.providers.allowance import Allowance
+    from promptlab.providers.litellm import LiteLLMProvider
+
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+    document: dict[str, Any] = {"id": "1", "object": "chat.completion", **chat_reply("yes")}
+    if model.startswith("anthropic"):
+        document |= {
+            **{"type": "message", "role": "assistant", "stop_reason": "end_turn"},
+            **{"content": [{"type": "text", "text": "yes"}]},
+            **{"usage": {"input_tokens": 1, "output_tokens": 1}},
+        }
+    if status != 200:
+        document = error_reply("slow down")
+
+    async def one(base: str) -> Allowance | None:
+        for name in ("OPENAI", "ANTHROPIC"):
+            monkeypatch.setenv(f"{name}_BASE_URL", base)
+        provider = LiteLLMProvider(model, timeout_s=5.0)
+        with suppress(ProviderError):
+            await provider.ask(replace(CHAT, model=model, params={"max_tokens": 5}))
+        await provider.close()
+        return provider.allowance
+
+    with serving(as_json(document, status, **headers)) as server:
+        assert asyncio.run(one(server.base)) == Allowance(0, 2.0)
 
 
 def test_time_runs_out(monkeypatch: pytest.MonkeyPatch) -> None:

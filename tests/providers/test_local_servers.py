@@ -74,7 +74,7 @@ def test_a_server_has_one_request_at_a_time(fake: str) -> None:
     assert took < 12 * 0.03
 
 
-def test_one_after_the_other_needs_one_server(fake: str) -> None:
+def test_one_after_the_other_needs_few_servers(fake: str) -> None:
     async def some() -> None:
         provider = LocalProvider(fake, threads=3)
         for i in range(4):
@@ -85,7 +85,7 @@ def test_one_after_the_other_needs_one_server(fake: str) -> None:
         await provider.close()
 
     asyncio.run(some())
-    assert FakeEngine.made == 1
+    assert FakeEngine.made < 3, "a thread that is only just idle may not be known to be"
 
 
 def test_event_loop_is_never_blocked(fake: str) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from promptlab.errors import MissingDependency, ProviderError, UnknownName, UserError
 from promptlab.providers import describe, make_provider
+from promptlab.providers.base import Provider
 from promptlab.providers.mock import MockProvider, item_text
 from promptlab.types import Message, Request, Response
 
@@ -140,7 +141,7 @@ def test_a_provider_for_every_form_of_id(monkeypatch: pytest.MonkeyPatch) -> Non
     hosted = make_provider("my-host/model", api_base="http://127.0.0.1:1/v1")
     assert type(hosted).__name__ == "OpenAICompatibleProvider"
     assert hosted.endpoint == "http://127.0.0.1:1/v1"
-    assert vars(hosted)["_key"] == "k" * 10
+    assert _key_of(hosted) == "k" * 10
     with pytest.raises(UnknownName):
         make_provider("mock/none")
 
@@ -152,6 +153,12 @@ def test_an_id_has_a_provider(model: str) -> None:
             make(model)
 
 
+def _key_of(provider: Provider) -> str | None:
+    """The key that requests would be sent with."""
+    key: str | None = vars(vars(provider)["_there"])["_key"]
+    return key
+
+
 def test_a_key_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
     base = "http://127.0.0.1:1/v1"
     monkeypatch.delenv("TEAM_KEY", raising=False)
@@ -159,11 +166,11 @@ def test_a_key_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
         make_provider("openai/m", api_base=base, api_key_env="TEAM_KEY")
     monkeypatch.setenv("TEAM_KEY", "team-secret")
     monkeypatch.setenv("OPENAI_API_KEY", "usual-secret")
-    assert vars(make_provider("openai/m", api_base=base))["_key"] == "usual-secret"
+    assert _key_of(make_provider("openai/m", api_base=base)) == "usual-secret"
     named = make_provider("openai/m", api_base=base, api_key_env="TEAM_KEY")
-    assert vars(named)["_key"] == "team-secret"
+    assert _key_of(named) == "team-secret"
     elsewhere = make_provider("vllm/m", api_base=base)
-    assert vars(elsewhere)["_key"] is None, "OpenAI's key is for OpenAI's ids"
+    assert _key_of(elsewhere) is None, "OpenAI's key is for OpenAI's ids"
 
 
 def test_without_litellm(monkeypatch: pytest.MonkeyPatch) -> None:

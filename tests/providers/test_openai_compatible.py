@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from email.utils import formatdate
 from typing import Any
 
@@ -9,8 +10,10 @@ import pytest
 from fake_server import FakeServer, Reply, as_json, chat_reply, error_reply, free_port, serving
 
 from promptlab.errors import ProviderError, UserError
-from promptlab.providers.failures import Unreachable, retry_after, scrub
+from promptlab.providers.allowance import Allowance
+from promptlab.providers.failures import Unreachable, scrub
 from promptlab.providers.openai_compatible import OpenAICompatibleProvider
+from promptlab.providers.refusals import retry_after
 from promptlab.types import Message, Request, Response
 
 KEY = "sk-planted-0123456789abcdef"
@@ -98,6 +101,8 @@ def test_the_status_says_what_became_of_it(reply: dict[str, Any], status: str, t
         (as_json(error_reply("Rate limit reached"), 429), "rate_limit", "Rate limit reached"),
         (as_json(error_reply("You are out", "insufficient_quota"), 429), "quota", "You are out"),
         (as_json(error_reply("You exceeded your current quota"), 429), "quota", "quota"),
+        (as_json(error_reply("Limit 200 requests per day (RPD)"), 429), "quota", "per day"),
+        (as_json(error_reply("Limit 3 requests per min (RPM)"), 429), "rate_limit", "per min"),
         (as_json(error_reply("pay"), 402), "quota", "pay"),
         (as_json(error_reply(f"Incorrect API key provided: {KEY}."), 401), "auth", "Incorrect API"),
         (as_json(error_reply("no access"), 403), "auth", "no access"),
@@ -186,6 +191,25 @@ def test_how_long_to_wait(headers: dict[str, str], seconds: float | None) -> Non
     with serving(reply) as server, pytest.raises(ProviderError) as raised:
         ask(server)
     assert (raised.value.retry_after is None) == (seconds is None)
+
+
+@pytest.mark.parametrize("status", [200, 429])
+def test_what_the_endpoint_still_lets_through_is_handed_on(status: int) -> None:
+    headers = {"X_RateLimit_Remaining_Requests": "3", "X_RateLimit_Reset_Requests": "6m0s"}
+    document = chat_reply() if status == 200 else error_reply("slow down")
+
+    async def one(base: str) -> Allowance | None:
+        provider = OpenAICompatibleProvider("openai/m", base)
+        assert provider.allowance is None
+        with suppress(ProviderError):
+            await provider.ask(CHAT)
+        await provider.close()
+        return provider.allowance
+
+    with serving(as_json(document, status, **headers)) as server:
+        assert asyncio.run(one(server.base)) == Allowance(3, 360.0)
+    with serving(as_json(document, status)) as server:
+        assert asyncio.run(one(server.base)) is None
 
 
 def test_a_proxy_is_not_used_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:

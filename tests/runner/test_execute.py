@@ -6,9 +6,10 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,95 +25,26 @@ from fake_server import (
     mock_server,
     serving,
 )
+from runner_kit import KEY, QUICK, Scripted, asks, balanced, run, texts, told
 
 from promptlab.errors import ProviderError, StoreError, UserError
-from promptlab.keys import canonical_request, request_hash
+from promptlab.keys import request_hash
 from promptlab.providers import Provider, make_provider
 from promptlab.providers.mock import MockProvider
 from promptlab.providers.openai_compatible import OpenAICompatibleProvider
-from promptlab.runner import Ask, Counts, Event, JsonlLog, Outcome, RunnerOptions, execute
+from promptlab.runner import (
+    Ask,
+    Counts,
+    Event,
+    JsonlLog,
+    Outcome,
+    RunnerOptions,
+    Stop,
+    engine,
+    execute,
+)
 from promptlab.store import Store
 from promptlab.types import Message, Request, Response
-
-QUICK = RunnerOptions(first_wait_s=0.001, flush_s=0.02, poll_s=0.02, concurrency=8)
-KEY = "sk-planted-0123456789abcdef"
-
-
-def asks(n: int, model: str = "m", endpoint: str | None = None, start: int = 0) -> list[Ask]:
-    found = []
-    for i in range(start, start + n):
-        text = f"Instruction: Opposite.\n\nInput: word {i}\nAnswer: "
-        request = Request(
-            f"openai/{model}",
-            messages=(Message("user", text),),
-            params={"temperature": 0},
-            endpoint=endpoint,
-        )
-        found.append(Ask(model, request, request_hash(request), tag=i))
-    return found
-
-
-def run(
-    streams: Mapping[str, Iterable[Ask]] | Iterable[Ask],
-    store: Store,
-    provider: Provider | Callable[[str], Provider] | None = None,
-    options: RunnerOptions = QUICK,
-    **more: Any,
-) -> Outcome:
-    named = streams if isinstance(streams, Mapping) else {"m": streams}
-    if provider is None:
-        provider_for: Callable[[str], Provider] = lambda label: MockProvider()  # noqa: E731
-    elif isinstance(provider, Provider):
-        provider_for = lambda label: provider  # noqa: E731
-    else:
-        provider_for = provider
-    return asyncio.run(
-        execute(named, store=store, provider_for=provider_for, options=options, **more)
-    )
-
-
-def texts(store: Store, wanted: list[Ask]) -> dict[str, str]:
-    requests = {a.hash: a.request for a in wanted}
-    found = store.get_many(list(requests), lambda key: canonical_request(requests[key]))
-    return {key: response.text for key, response in found.items()}
-
-
-def balanced(counts: Counts) -> bool:
-    return counts.planned == (
-        counts.from_store + counts.answered + counts.shared + counts.failed + counts.skipped
-    )
-
-
-class Scripted(Provider):
-    """Answers with what a function says, or raises it."""
-
-    def __init__(self, say: Callable[[Request, int], Response | Exception]) -> None:
-        self._say = say
-        self.attempts: Counter[str] = Counter()
-        self.in_flight = self.most_in_flight = 0
-        self.closed = 0
-
-    async def ask(self, request: Request, *, shared_prefix: str = "") -> Response:
-        key = request_hash(request)
-        self.attempts[key] += 1
-        self.in_flight += 1
-        self.most_in_flight = max(self.most_in_flight, self.in_flight)
-        await asyncio.sleep(0)
-        self.in_flight -= 1
-        said = self._say(request, self.attempts[key])
-        if isinstance(said, Exception):
-            raise said
-        return said
-
-    async def close(self) -> None:
-        self.closed += 1
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store(tmp_path / "store.sqlite") as opened:
-        yield opened
-
 
 # --- the usual course -------------------------------------------------------------------------
 
@@ -135,7 +67,7 @@ def test_every_ask_is_answered_once_and_again_is_free(store: Store) -> None:
     assert outcome.models["m"].from_store == 1500
     outcome = run(asks(1501), store, provider, on_event=events.append)
     assert (outcome.models["m"].from_store, outcome.models["m"].answered) == (1500, 1)
-    assert Counter(e.kind for e in events) == {"hit": 1500, "answer": 1}
+    assert told(events) == {"hit": 1500, "answer": 1}
 
 
 def test_an_empty_plan(store: Store) -> None:
@@ -165,7 +97,7 @@ def test_the_stream_is_read_no_further_than_needed(store: Store) -> None:
 
     def count(event: Event) -> None:
         nonlocal answered
-        answered += 1
+        answered += event.kind == "answer"
 
     run(stream(), store, on_event=count, options=replace(QUICK, look_up=100))
     assert answered == 3000
@@ -291,11 +223,8 @@ def test_what_may_pass_is_tried_again(store: Store) -> None:
     counts = outcome.models["m"]
     assert (counts.answered, counts.attempts) == (2, 12)
     assert counts.failed_attempts == dict.fromkeys(kinds, 2)
-    assert Counter(e.kind for e in events) == {"retry": 10, "answer": 2}
-    found = store.get_many(
-        [a.hash for a in asks(2)],
-        {a.hash: canonical_request(a.request) for a in asks(2)},
-    )
+    assert told(events) == {"retry": 10, "answer": 2}
+    found = store.get_many([a.hash for a in asks(2)])
     assert {r.attempts for r in found.values()} == {6}
 
 
@@ -360,13 +289,18 @@ def test_a_bad_request_fails_alone_and_is_not_repeated(store: Store) -> None:
 def test_when_every_request_is_bad_the_model_stops(store: Store) -> None:
     provider = Scripted(lambda request, n: ProviderError("bad_request", "no parameter top_k"))
     outcome = run(asks(1000), store, provider)
-    assert "top_k" in outcome.stopped["m"]
+    assert outcome.stopped["m"].kind == "refused"
+    assert "top_k" in outcome.stopped["m"].reason
     assert sum(provider.attempts.values()) < 60
     assert balanced(outcome.models["m"])
 
 
-@pytest.mark.parametrize("kind", ["auth", "not_found", "quota"])
-def test_a_fatal_error_stops_that_model_with_one_message(store: Store, kind: Any) -> None:
+@pytest.mark.parametrize(
+    ("kind", "stop"), [("auth", "refused"), ("not_found", "refused"), ("quota", "quota")]
+)
+def test_a_fatal_error_stops_that_model_with_one_message(
+    store: Store, kind: Any, stop: str
+) -> None:
     bad = Scripted(lambda request, n: ProviderError(kind, "that is final"))
     good = MockProvider("mock/echo")
     events: list[Event] = []
@@ -376,9 +310,11 @@ def test_a_fatal_error_stops_that_model_with_one_message(store: Store, kind: Any
         {"bad": bad, "good": good}.__getitem__,
         on_event=events.append,
     )
-    assert outcome.stopped == {"bad": f"{kind}: that is final"}
+    assert outcome.stopped.keys() == {"bad"}
+    assert outcome.stopped["bad"].kind == stop
+    assert outcome.stopped["bad"].reason.startswith(f"{kind}: that is final")
     assert sum(bad.attempts.values()) <= QUICK.concurrency
-    assert Counter(e.kind for e in events) == {"stopped": 1, "answer": 500}
+    assert told(events) == {"stopped": 1, "answer": 500}
     assert outcome.models["bad"].skipped == 500
     assert outcome.models["good"].answered == 500
     assert not outcome.complete
@@ -400,7 +336,7 @@ def test_a_provider_that_cannot_be_made_stops_its_model(store: Store) -> None:
 
     streams: dict[str, Iterable[Ask]] = {"bad": asks(600, "bad"), "m": asks(5)}
     outcome = run(streams, store, provider_for)
-    assert outcome.stopped == {"bad": "type: pip install something"}
+    assert outcome.stopped == {"bad": Stop("refused", "type: pip install something")}
     assert outcome.models["bad"].skipped == 600
     assert outcome.models["m"].answered == 5
 
@@ -412,7 +348,8 @@ def test_a_dead_endpoint_stops_promptly(store: Store) -> None:
         asks(5000), store, OpenAICompatibleProvider("openai/m", base), RunnerOptions(concurrency=32)
     )
     assert time.monotonic() - started < 5
-    assert f"cannot connect to {base}" in outcome.stopped["m"]
+    assert outcome.stopped["m"].kind == "endpoint"
+    assert f"cannot connect to {base}" in outcome.stopped["m"].reason
     assert outcome.models["m"].attempts < 100
     assert outcome.models["m"].skipped == 5000
 
@@ -421,8 +358,8 @@ def test_one_request_at_a_time_notices_a_dead_endpoint_too(store: Store) -> None
     base = f"http://127.0.0.1:{free_port()}/v1"
     provider = OpenAICompatibleProvider("openai/m", base)
     outcome = run(asks(50), store, provider, replace(QUICK, concurrency=1, max_attempts=2))
-    assert "cannot be reached" in outcome.stopped["m"]
-    assert outcome.models["m"].attempts == 2
+    assert "cannot be reached" in outcome.stopped["m"].reason
+    assert outcome.models["m"].attempts <= 5
 
 
 def test_an_endpoint_that_dies_stops_after_failures_in_a_row(store: Store) -> None:
@@ -434,7 +371,10 @@ def test_an_endpoint_that_dies_stops_after_failures_in_a_row(store: Store) -> No
         return Response("ok", "x") if count <= 100 else ProviderError("server", "gone")
 
     outcome = run(asks(1000), store, Scripted(say))
-    assert "20 attempts in a row failed, the last with server: gone" in outcome.stopped["m"]
+    stop = outcome.stopped["m"]
+    assert stop.kind == "endpoint"
+    assert "20 attempts in a row failed" in stop.reason
+    assert "the last with server: gone" in stop.reason
     assert 100 < count < 160
     assert outcome.models["m"].answered == 100
 
@@ -463,7 +403,11 @@ def test_the_provider_says_how_long_to_wait(store: Store) -> None:
 def test_a_wait_of_hours_stops_the_model(store: Store) -> None:
     limited = ProviderError("rate_limit", "daily limit", retry_after=7200)
     outcome = run(asks(200), store, Scripted(lambda request, n: limited))
-    assert "wait 7200 s: run again after that" in outcome.stopped["m"]
+    stop = outcome.stopped["m"]
+    assert stop.kind == "quota"
+    assert stop.resume_at == pytest.approx(time.time() + 7200, abs=60)
+    assert "asks to wait 7200 s; the same command goes on from " in stop.reason
+    assert stop.reason.endswith(" UTC on; 200 requests are left to ask")
 
 
 def test_time_for_one_request_is_bounded(store: Store) -> None:
@@ -547,6 +491,55 @@ def test_what_does_not_land_in_time_is_dropped(store: Store) -> None:
     assert store.claim_many([a.hash for a in asks(9)]).granted == {a.hash for a in asks(9)}
 
 
+class Hanging(MockProvider):
+    """Never gets its connections closed."""
+
+    async def close(self) -> None:
+        await asyncio.sleep(3600)
+
+
+@pytest.mark.parametrize("what", ["a provider that does not close", "a slow store"])
+def test_an_interrupted_run_ends_in_bounded_time(
+    store: Store, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    for name in ("_CLOSE_S", "_SAVE_S", "_RELEASE_S"):
+        monkeypatch.setattr(engine, name, 0.2)
+    provider = Hanging("mock/echo?latency_ms=10")
+    free = threading.Event()
+    error: type[BaseException] = asyncio.CancelledError
+    if what == "a slow store":
+        provider = MockProvider("mock/echo?latency_ms=10")
+        put_many = store.put_many
+
+        def slow(*args: Any, **more: Any) -> None:
+            free.wait(60)
+            put_many(*args, **more)
+
+        monkeypatch.setattr(store, "put_many", slow)
+        error = StoreError
+
+    async def main() -> None:
+        options = replace(QUICK, drain_s=0.2)
+        task = asyncio.create_task(
+            execute({"m": asks(900)}, store=store, provider_for=lambda m: provider, options=options)
+        )
+        while len(provider.history) < 8:
+            await asyncio.sleep(0.005)
+        task.cancel()
+        try:
+            await task
+        finally:
+            ended.append(time.monotonic())
+
+    started, ended = time.monotonic(), list[float]()
+    with pytest.raises(error) as raised:
+        asyncio.run(main())
+    assert ended[0] - started < 5
+    if error is StoreError:
+        assert "were not saved and will be asked for again" in str(raised.value)
+    free.set()
+
+
 CHILD = """
 import asyncio, sys
 sys.path[:0] = [{tests!r}, {runner!r}]
@@ -618,8 +611,8 @@ def test_kill_minus_nine_then_again_pays_only_what_was_in_flight(tmp_path: Path)
     assert found == {
         a.hash: f"answer to {a.request.messages[0].content}" for a in asks(n, endpoint=base)
     }
-    # In flight, and answered in the moment before the next batch was saved.
-    assert sent - n <= 100
+    # What was in flight, and what had come in and was being saved.
+    assert sent - n <= 16 + 16
 
 
 def test_ctrl_c_saves_what_was_in_flight(tmp_path: Path) -> None:
