@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: quickstart test lint types setup clean
+.PHONY: quickstart test lint types bench setup clean
 
 quickstart: $(VENV)/.local  ## a real experiment on a real model, on this machine, no key
 	$(BIN)/promptlab models pull smollm2-135m
@@ -21,6 +21,9 @@ types: $(VENV)/.dev  ## the folders are laid out as the package they become
 	rm -rf build/types && mkdir -p build/types
 	cp -R promptlab build/types/ && cp -R analysis stimuli tasks build/types/promptlab/
 	cd build/types && $(abspath $(BIN))/mypy --config-file ../../pyproject.toml -p promptlab
+
+bench: $(VENV)/.dev  ## what it costs, beside its targets; ARGS=--quick, ARGS=--million, ARGS=--help
+	$(BIN)/python benchmarks/bench.py $(ARGS)
 
 setup: $(VENV)/.dev  ## everything a developer needs
 

@@ -1,0 +1,1 @@
+"""What the benchmarks measure with: processes, the mock server, the work, the rows of the table."""
