@@ -268,7 +268,6 @@ class Crew:
             return
         assert self._attempts is not None
         assert self._gate is not None
-        self._shared.writer.expect(limit - self.width)
         for _ in range(self.width, limit):
             work = self._work(self._attempts, self._gate)
             self._workers.append(self._group.create_task(work))

@@ -108,8 +108,8 @@ async def conduct(
     async def in_thread(function: Callable[..., Any], *args: Any) -> Any:
         return await loop.run_in_executor(pool, function, *args)
 
+    writer = Writer(store, in_thread)
     try:
-        writer = Writer(store, in_thread)
         runs = make_runs(writer, in_thread)
         writing = asyncio.create_task(writer.run())
         asking = [asyncio.create_task(run.run()) for run in runs]
@@ -125,6 +125,7 @@ async def conduct(
         except StoreError as error:
             raise _with_unsaved(error, writer.unsaved) from error
     finally:
+        writer.close()
         pool.shutdown(wait=False)
 
 
@@ -202,7 +203,10 @@ def _with_unsaved(error: StoreError, unsaved: int) -> StoreError:
         if unsaved == 1
         else (f"{unsaved} answers that had arrived were")
     )
-    message = f"{error}. {answers} not saved and will be asked for again"
+    message = (
+        f"{error}. {answers} not saved; the next run takes over what could be noted of them and "
+        "asks for the rest again"
+    )
     if isinstance(error, StoreDamaged):
         return StoreDamaged(message, error.file)
     return StoreError(message)

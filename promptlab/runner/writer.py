@@ -16,25 +16,26 @@ InThread = Callable[..., Awaitable[Any]]
 """Calls a function with arguments in a worker thread."""
 
 _BEAT_S = 20.0
-_SPACING_S = 0.025
-_COMPANY = 64
-_MOST_UNSAVED = 256
-_MOST_AT_ONCE = 8192
+_SPACING_S = 0.1
+_COMPANY = 512
+_MOST_UNSAVED = 4096
 
 
 class Writer:
     """The one place that adds to the store during a run.
 
-    An answer that comes after a quiet moment is saved at once. While many come, some are saved
-    together: a quarter of what is in flight, or what has come in a fortieth of a second, because
-    a transaction for each would cost more than the asking. So a process that is killed loses
-    little more than what it had in flight.
+    An answer is noted in the store's journal when it comes, so that a process that is killed loses
+    nothing but what it had in flight. It is saved at once after a quiet moment, and together with
+    others while many come: a transaction for each would cost more than the asking.
     """
 
     def __init__(self, store: Store, in_thread: InThread) -> None:
         self._store, self._in_thread = store, in_thread
+        self._journal = store.journal()
         self._rows: list[Stored] = []
         self._release: list[str] = []
+        self._noted = 0
+        """How many of the rows are in the journal."""
         self._saving = 0
         self._wake = asyncio.Event()
         self._enough = asyncio.Event()
@@ -42,8 +43,6 @@ class Writer:
         self._room = asyncio.Event()
         self._finishing = False
         self._last_beat = time.monotonic()
-        self._in_flight = 0
-        self._company, self._most_unsaved = _COMPANY, _MOST_UNSAVED
 
     @property
     def unsaved(self) -> int:
@@ -53,20 +52,22 @@ class Writer:
     @property
     def is_full(self) -> bool:
         """Whether the disk is behind: time to wait for `room`."""
-        return len(self._rows) + self._saving >= self._most_unsaved
-
-    def expect(self, more: int) -> None:
-        """So many more requests may be in flight: what is unsaved is kept in proportion."""
-        self._in_flight += more
-        self._company = max(1, min(_COMPANY, self._in_flight // 4))
-        self._most_unsaved = self._in_flight + 16
+        return len(self._rows) + self._saving >= _MOST_UNSAVED
 
     def add(self, row: Stored) -> None:
-        """Save an answer soon."""
+        """Note an answer, and save it soon."""
+        if self._journal is not None and len(self._rows) == self._noted:
+            asyncio.get_running_loop().call_soon(self._note)
         self._rows.append(row)
         self._wake.set()
-        if len(self._rows) >= self._company:
+        if len(self._rows) >= _COMPANY:
             self._enough.set()
+
+    def _note(self) -> None:
+        """Note what has come in this turn of the loop."""
+        rows, self._noted = self._rows[self._noted :], len(self._rows)
+        if rows and self._journal is not None:
+            self._journal.add(rows)
 
     def release(self, key: str) -> None:
         """Give up the claim on a request that got no answer."""
@@ -106,23 +107,33 @@ class Writer:
     async def flush(self) -> None:
         """Save everything that has arrived."""
         while self._rows or self._release:
-            # A transaction that is kept short lets other processes have theirs.
-            rows, self._rows = self._rows[:_MOST_AT_ONCE], self._rows[_MOST_AT_ONCE:]
+            self._note()
+            rows, self._rows, self._noted = self._rows, [], 0
             release, self._release = self._release, []
             self._saving = len(rows)
+            if self._journal is not None:
+                self._journal.turn()
             try:
                 await self._in_thread(_save, self._store, rows, release)
             except BaseException:
-                self._rows = rows + self._rows
+                self._rows, self._noted = rows + self._rows, len(rows) + self._noted
                 self._release = release + self._release
                 raise
             finally:
                 self._saving = 0
+            if self._journal is not None:
+                self._journal.saved()
             self._room.set()
 
     async def release_claims(self) -> None:
         """Give up all claims of this process."""
         await self._in_thread(self._store.release_all)
+
+    def close(self) -> None:
+        """Nothing more is saved; what could not be is left to whoever opens the store next."""
+        if self._journal is not None:
+            self._note()
+            self._journal.close(keep=self.unsaved > 0)
 
 
 async def _within(seconds: float, event: asyncio.Event) -> None:

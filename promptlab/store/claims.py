@@ -21,8 +21,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
-__all__ = ["LEASE_S", "Claims", "Owner", "grant", "is_known_dead"]
+__all__ = ["LEASE_S", "Claims", "Owner", "Process", "grant"]
 
 LEASE_S = 120.0
 """Seconds without a sign of life after which a process's claims are void."""
@@ -60,10 +61,8 @@ class Owner:
             found = connection.execute("UPDATE owners SET beat = beat + 1 WHERE id = ?", (self.id,))
             if found.rowcount:
                 return self.id
-        pid = os.getpid()
         row = connection.execute(
-            "INSERT INTO owners(machine, pid, started, beat) VALUES (?, ?, ?, 0)",
-            (machine(), pid, _started(pid)),
+            "INSERT INTO owners(machine, pid, started, beat) VALUES (?, ?, ?, 0)", Process.this()
         )
         self.id = row.lastrowid
         assert self.id is not None
@@ -80,7 +79,7 @@ class Owner:
         row = connection.execute(
             "SELECT machine, pid, started, beat FROM owners WHERE id = ?", (other,)
         ).fetchone()
-        if row is None or is_known_dead(*row[:3]):
+        if row is None or Process(*row[:3]).is_known_dead:
             return False
         beat, now = row[3], time.monotonic()
         last, since = self._seen.get(other, (beat, now))
@@ -92,8 +91,10 @@ class Owner:
 
 def grant(
     connection: sqlite3.Connection, owner: Owner, keys: Sequence[bytes], newer_than: int
-) -> tuple[set[bytes], set[bytes], set[bytes]]:
-    """(granted, answered, busy) of these requests, in one transaction of the caller.
+) -> tuple[set[bytes], set[bytes], set[bytes], bool]:
+    """(granted, answered, busy) of these requests, and whether the claims of a dead process went.
+
+    In one transaction of the caller.
 
     Args:
         connection: inside a transaction that writes.
@@ -112,16 +113,16 @@ def grant(
     held: dict[bytes, int] = dict(
         connection.execute(f"SELECT key, owner FROM claims WHERE key IN ({marks})", keys).fetchall()
     )
-    for other in set(held.values()) - {me}:
-        if not owner.finds_alive(connection, other):
-            _forget(connection, other)
-            held = {key: holder for key, holder in held.items() if holder != other}
+    dead = {o for o in set(held.values()) - {me} if not owner.finds_alive(connection, o)}
+    for other in dead:
+        _forget(connection, other)
+    held = {key: holder for key, holder in held.items() if holder not in dead}
     busy = held.keys() - answered
     granted = set(keys) - answered - busy
     connection.executemany(
         "INSERT INTO claims(key, owner) VALUES (?, ?)", [(key, me) for key in granted]
     )
-    return granted, answered, busy
+    return granted, answered, busy, bool(dead)
 
 
 def _forget(connection: sqlite3.Connection, owner: int) -> None:
@@ -129,9 +130,28 @@ def _forget(connection: sqlite3.Connection, owner: int) -> None:
     connection.execute("DELETE FROM owners WHERE id = ?", (owner,))
 
 
-def is_known_dead(where: str, pid: int, started: str) -> bool:
-    """Whether a process is of this machine and runs no more."""
-    return where == machine() and not _runs(pid, started)
+class Process(NamedTuple):
+    """A process of some machine; its number alone is given to others after it."""
+
+    machine: str
+    pid: int
+    started: str
+
+    @classmethod
+    def this(cls) -> Process:
+        """The one that asks."""
+        pid = os.getpid()
+        return cls(machine(), pid, _started(pid))
+
+    @property
+    def is_of_this_machine(self) -> bool:
+        """Whether it can be seen from here, if it runs."""
+        return self.machine == machine()
+
+    @property
+    def is_known_dead(self) -> bool:
+        """Whether it is of this machine and runs no more."""
+        return self.is_of_this_machine and not _runs(self.pid, self.started)
 
 
 @cache

@@ -16,8 +16,9 @@ import zstandard
 
 from promptlab.errors import StoreError
 from promptlab.store import sqlite
-from promptlab.store.claims import Claims, Owner, grant, is_known_dead
+from promptlab.store.claims import Claims, Owner, Process, grant
 from promptlab.store.codec import COMPLETE, Packer, encode_response, joined
+from promptlab.store.journal import Journal, left_behind
 from promptlab.store.rows import KEY_DIGITS, Decoder, Stored, Unreadable, dictionary_of
 from promptlab.types import Response
 
@@ -83,6 +84,8 @@ class Store:
             self._reader = sqlite.connect(self.path, read_only=False)
             self._read_lock = threading.Lock()
         self._file = None if mode == "off" else sqlite.identity(self.path)
+        if mode in {"use", "refresh"}:
+            self._take_over()
         self._newer_than = self._last_id() if mode == "refresh" else 0
 
     def get_many(self, keys: Sequence[str]) -> dict[str, Response]:
@@ -155,6 +158,16 @@ class Store:
             raise
         return max(0, cursor.rowcount)
 
+    def journal(self) -> Journal | None:
+        """Where answers are noted until `put_many` has them; None where nothing is kept."""
+        return Journal(self.path) if self.mode in {"use", "refresh"} else None
+
+    def _take_over(self) -> None:
+        """Keep the answers that processes had noted, and not saved, when they were killed."""
+        for path, rows in left_behind(self.path):
+            self.put_many(rows)
+            path.unlink(missing_ok=True)
+
     def claim_many(self, keys: Iterable[str]) -> Claims:
         """Claim requests that are about to be sent, unless somebody answered or claimed them."""
         self._require_writable()
@@ -162,11 +175,17 @@ class Store:
         for chunk in _chunks(keys):
             wanted = {bytes.fromhex(key[:KEY_DIGITS]): key for key in chunk}
             with self._writing() as connection:
-                outcome = grant(connection, self._owner, list(wanted), self._newer_than)
-            for found, target in zip(
-                outcome, (claims.granted, claims.answered, claims.busy), strict=True
-            ):
-                target.update(wanted[raw] for raw in found)
+                *outcome, somebody_died = grant(
+                    connection, self._owner, list(wanted), self._newer_than
+                )
+            granted, answered, busy = ({wanted[raw] for raw in found} for found in outcome)
+            if somebody_died and self.mode in {"use", "refresh"}:
+                self._take_over()
+                known = self.contains_many(granted)
+                granted, answered = granted - known, answered | known
+            claims.granted.update(granted)
+            claims.answered.update(answered)
+            claims.busy.update(busy)
         return claims
 
     def heartbeat(self) -> None:
@@ -191,7 +210,7 @@ class Store:
                 "SELECT machine, pid, started, count(*) FROM claims "
                 "JOIN owners ON owners.id = claims.owner GROUP BY owners.id"
             ).fetchall()
-        claims = sum(count for *process, count in held if not is_known_dead(*process))
+        claims = sum(count for *process, count in held if not Process(*process).is_known_dead)
         if self.mode == "off":
             return StoreStats(None, answers, 0, oldest, newest, claims)
         size = sum(part.stat().st_size for part in sqlite.parts(self.path)[:2] if part.exists())

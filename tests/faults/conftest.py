@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from lab import Lab
-
-MakeLab = Callable[..., Lab]
+from lab import Lab, MakeLab
 
 
 @pytest.fixture

@@ -152,7 +152,7 @@ class Lab:
         keys = self.keys()
         if not keys or not self.store.exists():
             return {}
-        with Store(self.store, "replay") as store:
+        with Store(self.store) as store:
             found = store.get_many(keys)
         return {key: (answer.status, answer.text) for key, answer in found.items()}
 
@@ -221,3 +221,6 @@ def assert_same_tables(one: Lab, other: Lab) -> None:
         one.table("responses").drop(columns=TIMED), other.table("responses").drop(columns=TIMED)
     )
     assert_frame_equal(one.table("scores"), other.table("scores"))
+
+
+MakeLab = Callable[..., Lab]

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import orjson
 import pytest
-from conftest import MakeLab
 from fake_server import mock_server
-from lab import ending, wait_until
+from lab import MakeLab, ending, wait_until
 from scripted import endpoint
 
 CLOCK = str(Path(__file__).parent / "clock")

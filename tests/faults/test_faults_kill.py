@@ -9,13 +9,11 @@ import time
 from typing import Any
 
 import pytest
-from conftest import MakeLab
 from fake_server import mock_server
-from lab import assert_same_run, assert_same_tables, ending, wait_until
+from lab import MakeLab, assert_same_run, assert_same_tables, ending, wait_until
 
 CONCURRENCY = 16
 KILLS, LATE_KILLS = 30, 4
-MOST_UNSAVED = 256
 
 
 def test_killed_thirty_times_a_run_ends_as_if_it_never_was(make_lab: MakeLab) -> None:
@@ -60,10 +58,7 @@ def test_killed_thirty_times_a_run_ends_as_if_it_never_was(make_lab: MakeLab) ->
     assert stats["distinct"] == 2200
     assert stats["requests"] == 2200 + sum(lost)
     assert_same_run(calm, killed)
-    # What was in flight, and what had arrived and waited for the transaction before its own: the
-    # runner lets that grow to MOST_UNSAVED, and it is far less unless the disk is slow.
-    assert max(lost) <= CONCURRENCY + MOST_UNSAVED
-    assert sum(lost) <= 3 * CONCURRENCY * len(lost)
+    assert max(lost) <= CONCURRENCY, "nothing is lost but what was in flight"
 
 
 def test_two_runners_on_one_store_ask_once(make_lab: MakeLab) -> None:

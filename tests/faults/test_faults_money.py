@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 
-from conftest import MakeLab
 from fake_server import mock_server
-from lab import wait_until
+from lab import MakeLab, wait_until
 from scripted import endpoint
 
 
@@ -45,7 +44,7 @@ def test_a_budget_counts_what_was_spent_before_a_kill(make_lab: MakeLab) -> None
         total = server.stats()["requests"]
         print(f"{sent} sent before the kills, {total} in all")
         # Nobody knows what became of requests that were in flight when it was killed.
-        assert 200 <= total <= 200 + 2 * 16
+        assert 200 - 2 * 16 <= total <= 200 + 2 * 16
     kept = len(lab.stored())
     assert lab.status()["responses"] == {"ok": kept, "missing": 300 - kept}
 

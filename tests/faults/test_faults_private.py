@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import MakeLab
-from lab import Lab, ending, wait_until
+from lab import Lab, MakeLab, ending, wait_until
 from scripted import endpoint
 
 from promptlab.store import Store

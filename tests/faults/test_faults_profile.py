@@ -6,9 +6,8 @@ from collections import Counter
 from contextlib import AbstractContextManager
 from typing import Any
 
-from conftest import MakeLab
 from fake_server import mock_server
-from lab import Lab, answers, assert_same_run
+from lab import Lab, MakeLab, answers, assert_same_run
 
 KINDS = ("p429", "p500", "ptimeout", "ptrunc", "pshort", "preset")
 
