@@ -138,10 +138,10 @@ def _over(name: str, budget: BudgetSpec, estimates: Sequence[ModelEstimate]) -> 
         f"{name} of {allowed} may not be enough: up to {wanted} to go"
         for wanted, allowed, over in (
             (f"${usd:,.2f}", f"${budget.usd or 0:,.2f}", _above(usd, budget.usd)),
-            (f"{tokens:,} tokens", f"{budget.tokens or 0:,}", _above(tokens, budget.tokens)),
+            (f"{tokens:,} tokens", f"{budget.tokens or 0:,} tokens", _above(tokens, budget.tokens)),
             (
                 f"{requests:,} requests",
-                f"{budget.requests or 0:,}",
+                f"{budget.requests or 0:,} requests",
                 _above(requests, budget.requests),
             ),
         )
