@@ -21,7 +21,7 @@ from promptlab.progress import Snapshot, Tally
 from promptlab.runner import Ask, Outcome, RunnerOptions
 from promptlab.runner.records import Budget, Rate, Spent
 from promptlab.runs import Run
-from promptlab.spec import BudgetSpec
+from promptlab.spec_sending import BudgetSpec
 from promptlab.types import Cell
 
 __all__ = [
@@ -168,7 +168,8 @@ class SpentJournal:
 
     def add(self, label: str, spent: Spent) -> None:
         """Write what all calls have spent on a model so far."""
-        os.write(self._file, orjson.dumps([label, asdict(spent)]) + b"\n")
+        with suppress(OSError):  # a full disk is the store's to tell
+            os.write(self._file, orjson.dumps([label, asdict(spent)]) + b"\n")
 
     def clear(self) -> None:
         """Forget what is in the status file by now."""

@@ -8,7 +8,8 @@ from itertools import islice
 from pathlib import Path
 
 from promptlab.plan import Plan, Planned, PlannedModel
-from promptlab.spec import BudgetSpec, Experiment
+from promptlab.spec import Experiment
+from promptlab.spec_sending import BudgetSpec
 from promptlab.store import Store
 from promptlab.types import Request
 

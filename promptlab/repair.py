@@ -19,6 +19,7 @@ from promptlab.store import COMPLETE, Store, Stored, sqlite
 from promptlab.store.exchange import Imported, merge
 from promptlab.store.rows import scan
 from promptlab.store.upkeep import OnRows
+from promptlab.tables import response_of
 from promptlab.types import Response
 
 __all__ = ["import_run", "keys_of", "set_aside_and_rebuild"]
@@ -100,7 +101,10 @@ def _asked_again(plan: Plan, path: Path) -> Iterator[Stored | None]:
     planned: Planned | None = None
     first: Response | None = None
     for key, step, *rest in _rows(path, ("request_hash", "step", *_CELL, *_ANSWER)):
-        cell, response = tuple(rest[: len(_CELL)]), _response(rest[len(_CELL) :])
+        cell, response = (
+            tuple(rest[: len(_CELL)]),
+            response_of(**dict(zip(_ANSWER, rest[len(_CELL) :], strict=True))),
+        )
         if step == 0:
             planned = next((p for p in requests if _cell(p) == cell), None)
             asked, first = planned, response
@@ -119,14 +123,6 @@ def _cell(planned: Planned) -> tuple[Any, ...]:
     cell = planned.cell
     named = (cell.model, cell.task, cell.condition, cell.shots)
     return (*named, planned.replicate, planned.item.item_id)
-
-
-def _response(values: list[Any]) -> Response:
-    answer = dict(zip(_ANSWER, values, strict=True))
-    if answer["status"] == "missing":
-        answer["status"] = "error"
-    answer["choice_logprobs"] = tuple(answer["choice_logprobs"] or ())
-    return Response(**answer)
 
 
 # --- a damaged store --------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from promptlab.plan import Plan, PlannedModel
 from promptlab.providers import Provider, make_provider
 from promptlab.runner import Event, Outcome, RunnerOptions, execute
 from promptlab.runner.records import Log
-from promptlab.spec import BatchRunner, NamedRunner, RayRunner
+from promptlab.spec_sending import BatchRunner, NamedRunner, RayRunner
 from promptlab.store import Store
 from promptlab.types import Request
 

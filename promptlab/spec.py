@@ -12,9 +12,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     field_validator,
     model_validator,
@@ -22,17 +20,14 @@ from pydantic import (
 
 from promptlab.documents import Document, load_document, parse_document, validate
 from promptlab.errors import UserError
+from promptlab.spec_sending import BudgetSpec, Concurrency, Price, Runner, Strict
 from promptlab.types import Position, Style
 
 __all__ = [
     "AnalysisSpec",
-    "BatchRunner",
-    "BudgetSpec",
     "ConditionSpec",
     "Experiment",
     "ModelSpec",
-    "NamedRunner",
-    "RayRunner",
     "ScoringSpec",
     "Spec",
     "load_spec",
@@ -45,10 +40,6 @@ def _off(value: Any) -> Any:
 
 
 StoreMode = Annotated[Literal["use", "refresh", "off", "replay"], BeforeValidator(_off)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 def _check_params(params: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -67,60 +58,7 @@ def _is_number(value: Any) -> bool:
 Params = Annotated[Mapping[str, Any], AfterValidator(_check_params)]
 
 
-def _check_concurrency(value: Any) -> Any:
-    if value != "auto" and (type(value) is not int or value < 1):
-        raise ValueError(f"write a whole number, 1 or more, or auto (got {value!r})")
-    return value
-
-
-Concurrency = Annotated[int | Literal["auto"], BeforeValidator(_check_concurrency)]
-
-
-class Price(_Strict):
-    """What a model costs, where the price map does not know it."""
-
-    input: float = Field(ge=0)
-    """US dollars per million prompt tokens."""
-    output: float = Field(ge=0)
-    """US dollars per million completion tokens."""
-
-
-class BudgetSpec(_Strict):
-    """What may be spent; nothing more is sent once it is, and what is in flight may land."""
-
-    usd: float | None = Field(default=None, ge=0)
-    """US dollars."""
-    tokens: int | None = Field(default=None, ge=0)
-    """Prompt and completion tokens."""
-    requests: int | None = Field(default=None, ge=0)
-    """Requests sent, each attempt counted."""
-
-
-class BatchRunner(_Strict):
-    """Send requests through the provider's batch API: cheaper, answered within a day."""
-
-    poll_s: float = Field(default=30, gt=0)
-    """Seconds between two looks at a batch."""
-    max_requests: int = Field(default=20_000, ge=1, le=50_000)
-    """Most requests in one batch."""
-    window: str = "24h"
-    """Time that the provider is given to complete a batch."""
-
-
-class RayRunner(_Strict):
-    """Spread requests over the workers of a Ray cluster."""
-
-    address: str = "auto"
-    """Address of the cluster; `auto` finds the one that this machine belongs to."""
-    workers: int = Field(default=2, ge=1)
-    """Number of workers."""
-    cpus: float = Field(default=1, gt=0)
-    """Processors that each worker takes up."""
-    gpus: float = Field(default=0, ge=0)
-    """Graphics processors that each worker takes up."""
-
-
-class ModelSpec(_Strict):
+class ModelSpec(Strict):
     """A model and how to reach it."""
 
     id: str
@@ -163,7 +101,7 @@ class ModelSpec(_Strict):
         return self.name or self.id
 
 
-class ConditionSpec(_Strict):
+class ConditionSpec(Strict):
     """Stimuli and where they go, or a baseline method with settings of its own."""
 
     stimuli: Sequence[str] = ()
@@ -189,7 +127,7 @@ class ConditionSpec(_Strict):
         return self
 
 
-class ScoringSpec(_Strict):
+class ScoringSpec(Strict):
     """How answers are scored."""
 
     protocol: str | None = None
@@ -198,7 +136,7 @@ class ScoringSpec(_Strict):
     """Grade multiple choice by log-probability where the model gives them (auto), or say which."""
 
 
-class AnalysisSpec(_Strict):
+class AnalysisSpec(Strict):
     """The plan of the analysis."""
 
     baseline: str = "original"
@@ -231,28 +169,7 @@ def _as_tuple(value: Any) -> Any:
     return (value,) if isinstance(value, int | str) and not isinstance(value, bool) else value
 
 
-class NamedRunner(_Strict):
-    """A runner with its settings; just one of them."""
-
-    batch: BatchRunner | None = None
-    """The provider's batch API."""
-    ray: RayRunner | None = None
-    """A Ray cluster."""
-
-
-def _as_runner(value: Any) -> Any:
-    """The short forms: `batch`, `ray`, and `{ray: }` without settings."""
-    if value == "async" or isinstance(value, NamedRunner):
-        return value
-    if isinstance(value, str) and value in NamedRunner.model_fields:
-        return {value: {}}
-    if isinstance(value, Mapping) and len(value) == 1:
-        return {name: {} if inner is None else inner for name, inner in value.items()}
-    shown = f"'{value}'" if isinstance(value, str) else str(value)
-    raise ValueError(f"{shown} is no runner; write async, batch, ray or {{ray: {{workers: 4}}}}")
-
-
-class Experiment(_Strict):
+class Experiment(Strict):
     """An experiment: models x tasks x conditions x shots, and how to score and analyse it."""
 
     name: str
@@ -288,7 +205,7 @@ class Experiment(_Strict):
     """How answers are scored."""
     analysis: AnalysisSpec = AnalysisSpec()
     """The plan of the analysis."""
-    runner: Annotated[Literal["async"] | NamedRunner, BeforeValidator(_as_runner)] = "async"
+    runner: Runner = "async"
     """How requests are sent: `async`, `batch` or `ray`; the last two take settings
     (`{ray: {workers: 4}}`)."""
     concurrency: Concurrency = "auto"

@@ -8,18 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from promptlab.parquet import read_rows, row_writer
 from promptlab.plan import Plan, Planned
 from promptlab.scoring import score_response
 from promptlab.store import Store
-from promptlab.types import Condition, Response
+from promptlab.types import Condition, Response, Status
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["write_conditions", "write_plan", "write_responses", "write_scores"]
+__all__ = ["response_of", "write_conditions", "write_plan", "write_responses", "write_scores"]
 
 _BATCH = 2_000
 T = TypeVar("T")
@@ -197,7 +197,8 @@ def write_scores(plan: Plan, responses: Path, path: Path) -> int:
             metrics, primary = protocols[task]
             cell = (model, suites[task], task, condition, shots, replicate, item_id)
             method = methods[model, task]
-            for score in score_response(items[task][item_id], _response(*row[7:]), metrics):
+            answer = response_of(**dict(zip(_ANSWER, row[_CELL:], strict=True)))
+            for score in score_response(items[task][item_id], answer, metrics):
                 table.add(
                     *cell,
                     score.protocol,
@@ -211,21 +212,26 @@ def write_scores(plan: Plan, responses: Path, path: Path) -> int:
         return table.rows
 
 
+_CELL = 7
+_ANSWER = ("status", "text", "finish_reason", "choice_logprobs")
 _SCORED = (
     *("model", "task", "condition", "shots", "replicate", "item_id", "step"),
-    *("status", "text", "finish_reason", "choice_logprobs"),
+    *_ANSWER,
 )
 
 
-def _response(
-    status: str, text: str, finish_reason: str | None, choice_logprobs: Sequence[float]
+def response_of(
+    *, status: str, choice_logprobs: Sequence[float] | None = None, **more: Any
 ) -> Response:
-    return Response(
-        status="error" if status == "missing" else status,  # type: ignore[arg-type]
-        text=text,
-        finish_reason=finish_reason,
-        choice_logprobs=tuple(choice_logprobs),
-    )
+    """The response in a row of the table of responses; an error where nothing was asked.
+
+    Args:
+        status: as in the table, where `missing` means that the request was not asked.
+        choice_logprobs: log-probabilities of the choices.
+        more: any other fields of a response.
+    """
+    known = cast(Status, "error" if status == "missing" else status)
+    return Response(known, choice_logprobs=tuple(choice_logprobs or ()), **more)
 
 
 def write_conditions(plan: Plan, path: Path) -> None:

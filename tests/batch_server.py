@@ -78,6 +78,10 @@ class Batch:
         }
 
 
+def _as_usual(n: int) -> Any:
+    """Nothing out of the ordinary at the n-th call."""
+
+
 class BatchServer:
     """Scripted by its public attributes, which may be changed while it runs.
 
@@ -100,8 +104,7 @@ class BatchServer:
         self.line: Callable[[dict[str, Any], int], Result] = lambda body, n: None
         self.ends: Callable[[Batch], tuple[str, int]] = lambda b: ("completed", len(b.lines))
         self.refuse: Callable[[Batch], list[dict[str, Any]]] = lambda batch: []
-        usual: Callable[[int], Any] = lambda n: None  # noqa: E731
-        self.on_upload = self.on_create = self.on_look = self.on_list = self.on_content = usual
+        self.on_upload = self.on_create = self.on_look = self.on_list = self.on_content = _as_usual
         self.asked: Counter[str] = Counter()
         self.seen: Counter[str] = Counter()
         self.calls: Counter[str] = Counter()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -88,3 +89,16 @@ def test_the_tally_knows_every_request_and_the_size_of_every_cell() -> None:
     snapshot = tally.snapshot()
     assert (snapshot.done, snapshot.total) == (120, 120)
     assert [(f.planned, f.bad) for f in snapshot.flagged] == [(40, 40), (40, 40)]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_is_not_told_by_the_logs() -> None:
+    from promptlab.asking import SpentJournal
+    from promptlab.runner import JsonlLog
+    from promptlab.runner.records import Spent
+
+    log, journal = JsonlLog("/dev/full"), SpentJournal(Path("/dev/full"))
+    log({"event": "limit"})
+    journal.add("m", Spent(1.0, 2, 3))
+    log.close()
+    journal.close()

@@ -7,18 +7,17 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
-from promptlab.errors import UserError
 from promptlab.providers.addresses import (
     checked_address,
     environment_address,
+    named_key,
+    provider_of,
     variable_prefix,
 )
 from promptlab.providers.base import Provider
 from promptlab.types import Request
 
 __all__ = ["Provider", "describe", "make_provider"]
-
-_EXAMPLES = "local/smollm2-135m, openai/gpt-4o-mini or mock/echo"
 
 
 def make_provider(
@@ -46,8 +45,8 @@ def make_provider(
         UserError: the id is not one, or the named variable is not set.
         MissingDependency: the package that reaches this provider is not installed.
     """
-    prefix = _prefix(model)
-    key = _named_key(api_key_env, model)
+    prefix = provider_of(model)
+    key = named_key(api_key_env, model)
     if prefix == "local":
         from promptlab.providers.local import LocalProvider
 
@@ -86,7 +85,7 @@ def describe(model: str, *, api_base: str | None = None) -> tuple[str | None, bo
     Raises:
         UserError: the id or the address is not one, or an embedded model's weights are not here.
     """
-    prefix = _prefix(model)
+    prefix = provider_of(model)
     if prefix == "local":
         from promptlab.models import find
 
@@ -97,25 +96,6 @@ def describe(model: str, *, api_base: str | None = None) -> tuple[str | None, bo
     if api_base is not None:
         return checked_address(api_base), False
     return environment_address(prefix), False
-
-
-def _prefix(model: str) -> str:
-    prefix, slash, name = model.partition("/")
-    if not (prefix and slash and name):
-        raise UserError(f"'{model}' is not a model id; write provider/model, such as {_EXAMPLES}")
-    return prefix
-
-
-def _named_key(variable: str | None, model: str) -> str | None:
-    if variable is None:
-        return None
-    key = os.environ.get(variable)
-    if not key:
-        raise UserError(
-            f"the key of {model} should be in the environment variable {variable}, which is not "
-            f"set; type: export {variable}=..."
-        )
-    return key
 
 
 @cache

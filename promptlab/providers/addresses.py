@@ -9,7 +9,16 @@ from urllib.parse import urlsplit
 from promptlab.errors import UserError
 from promptlab.providers.failures import scrub
 
-__all__ = ["checked_address", "environment_address", "is_loopback", "variable_prefix"]
+__all__ = [
+    "checked_address",
+    "environment_address",
+    "is_loopback",
+    "named_key",
+    "provider_of",
+    "variable_prefix",
+]
+
+_EXAMPLES = "local/smollm2-135m, openai/gpt-4o-mini or mock/echo"
 
 
 def checked_address(api_base: str) -> str:
@@ -54,3 +63,32 @@ def environment_address(provider: str) -> str | None:
         if value := os.environ.get(variable):
             return checked_address(value)
     return None
+
+
+def provider_of(model: str) -> str:
+    """What stands before the first slash of a model's id.
+
+    Raises:
+        UserError: it is no model id.
+    """
+    prefix, slash, name = model.partition("/")
+    if not (prefix and slash and name):
+        raise UserError(f"'{model}' is not a model id; write provider/model, such as {_EXAMPLES}")
+    return prefix
+
+
+def named_key(variable: str | None, model: str) -> str | None:
+    """The key in the environment variable that a spec names for a model; None if it names none.
+
+    Raises:
+        UserError: the variable is not set.
+    """
+    if variable is None:
+        return None
+    key = os.environ.get(variable)
+    if not key:
+        raise UserError(
+            f"the key of {model} should be in the environment variable {variable}, which is not "
+            f"set; type: export {variable}=..."
+        )
+    return key

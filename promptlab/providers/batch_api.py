@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 from promptlab.errors import MissingDependency, ProviderError, UserError
-from promptlab.providers.addresses import variable_prefix
+from promptlab.providers.addresses import named_key, provider_of, variable_prefix
 from promptlab.providers.failures import from_status, is_filtered, scrub
 from promptlab.providers.replies import read_reply
 from promptlab.types import Request, Response
@@ -201,15 +201,7 @@ def batch_api(
         UserError: the model has no batch API, or the named variable is not set.
         MissingDependency: the package that reaches this provider is not installed.
     """
-    prefix, slash, name = model.partition("/")
-    if not (prefix and slash and name):
-        raise UserError(f"'{model}' is not a model id; write provider/model")
-    key = os.environ.get(api_key_env) if api_key_env else None
-    if api_key_env and not key:
-        raise UserError(
-            f"the key of {model} should be in the environment variable {api_key_env}, which is "
-            f"not set; type: export {api_key_env}=..."
-        )
+    prefix, key = provider_of(model), named_key(api_key_env, model)
     if api_base is not None and prefix not in {"local", "mock"}:
         from promptlab.providers.batch_http import HttpBatchApi
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -206,7 +207,7 @@ def test_the_key_comes_from_the_named_variable(
 ) -> None:
     monkeypatch.setenv("MY_KEY", KEY)
     monkeypatch.setenv("MYHOST_API_KEY", "another")
-    make = lambda: batch_api("myhost/m", api_base=server.base, api_key_env="MY_KEY")  # noqa: E731
+    make = partial(batch_api, "myhost/m", api_base=server.base, api_key_env="MY_KEY")
     using(make, lambda api: handed_in(api, tmp_path))
     assert server.keys == {f"Bearer {KEY}"}
 

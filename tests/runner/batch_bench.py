@@ -17,7 +17,7 @@ from promptlab.keys import request_hash
 from promptlab.providers.batch_api import BatchApi, batch_api
 from promptlab.runner import Ask, Counts, Outcome, RunnerOptions
 from promptlab.runner.batch import execute_batches
-from promptlab.spec import BatchRunner
+from promptlab.spec_sending import BatchRunner
 from promptlab.store import Store
 from promptlab.types import Message, Request, Response
 
@@ -138,7 +138,7 @@ _CHILD = """
     from pathlib import Path
     sys.path[:0] = {paths!r}
     from batch_bench import Bench, asks, two_steps
-    from promptlab.spec import BatchRunner
+    from promptlab.spec_sending import BatchRunner
 
     class Server:
         base = {base!r}

@@ -16,7 +16,7 @@ from fake_server import chat_reply, error_reply
 
 from promptlab.errors import UserError
 from promptlab.runner.batch import still_out
-from promptlab.spec import BatchRunner
+from promptlab.spec_sending import BatchRunner
 
 
 @pytest.fixture

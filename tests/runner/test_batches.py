@@ -21,7 +21,7 @@ from promptlab.runner import Ask, execute
 from promptlab.runner.batch import still_out
 from promptlab.runner.batch.state import BatchState, request_from
 from promptlab.runner.records import Budget, Spent
-from promptlab.spec import BatchRunner
+from promptlab.spec_sending import BatchRunner
 from promptlab.store import Store
 from promptlab.types import Message, Request
 

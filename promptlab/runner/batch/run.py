@@ -31,7 +31,7 @@ from promptlab.store import Store
 from promptlab.types import Request, Response
 
 if TYPE_CHECKING:
-    from promptlab.spec import BatchRunner
+    from promptlab.spec_sending import BatchRunner
 
 __all__ = ["MOST_BYTES", "execute_batches", "still_out"]
 

@@ -20,7 +20,7 @@ from promptlab.store import Store
 from promptlab.types import Request
 
 if TYPE_CHECKING:
-    from promptlab.spec import BatchRunner
+    from promptlab.spec_sending import BatchRunner
 
 __all__ = ["Halted", "Shared", "Work", "take_up"]
 
