@@ -24,4 +24,10 @@ def complete(metric: Metric, text: str) -> bool:
         return False
     # Blank lines and input labels before the answer are skipped by the metrics.
     begun = without_labels(text).lstrip()
-    return any(end in begun for end in metric.ends)
+    ends = [begun.index(end) for end in metric.ends if end in begun]
+    if not ends:
+        return False
+    # They also cut blanks off the end of the reply, so that a blank before the end of the answer
+    # counts only if more follows.
+    answer, rest = begun[: min(ends)], begun[min(ends) :]
+    return answer == answer.rstrip() or bool(rest.strip())

@@ -35,6 +35,8 @@ def test_complete_stays_complete(name: str, text: str, more: str) -> None:
         ("exact_match", "dog", False),
         ("exact_match", "dog.", True),
         ("exact_match", "dog\n", True),
+        ("exact_match", "dog \n", False),
+        ("exact_match", "dog \n.", True),
         ("exact_match", "\n\ndog", False),
         ("exact_match", "Sentence 1:\ndog", False),
         ("exact_match", "", False),
