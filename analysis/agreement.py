@@ -75,7 +75,6 @@ class Icc(Result):
 
     f: float
 
-    label: ClassVar[str] = "ICC"
     unit: ClassVar[str] = "targets"
 
 

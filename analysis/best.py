@@ -16,7 +16,7 @@ import numpy as np
 
 from promptlab.analysis.arrays import TIE, Array, Bools, Ints, Seed, rng_from, safe_divide
 from promptlab.analysis.pairing import Grid, grids
-from promptlab.analysis.results import Resampled
+from promptlab.analysis.results import Resampled, Scale, number, plural
 from promptlab.analysis.tables import check_scores
 from promptlab.errors import UserError
 
@@ -60,7 +60,17 @@ class LabelPermutation(Resampled):
     n_stimuli: int
     n_tasks: int
 
-    label: ClassVar[str] = "observed"
+    scale: ClassVar[Scale] = "points"
+
+    def _counted(self) -> str:
+        return f"{plural(self.n, self.unit)} of {plural(self.n_tasks, 'tasks')}"
+
+    def _remark(self) -> str:
+        mean, upper = (number(v, self.scale) for v in (self.null_mean, self.null_upper))
+        return (
+            f"without any effect it would be {mean} points on average, and at most {upper} in "
+            "95 % of experiments"
+        )
 
 
 def label_permutation(
@@ -100,13 +110,13 @@ def label_permutation(
     if statistic == "mean":
         reached = np.abs(null[0]) >= abs(observed[0]) - TIE
     p = (1 + int(reached.sum())) / (n_permutations + 1)
-    what = "best stimulus" if statistic == "max" else "average stimulus"
+    what = "best stimulus of each task" if statistic == "max" else "average stimulus"
+    sides = "one-sided" if statistic == "max" else "two-sided"
     return LabelPermutation(
         estimate=float(observed[0]),
         pvalue=p,
         n=table.shape[0],
-        method=f"{what} minus original, label permutation, {n_permutations} resamples",
-        note=f"without any effect it would be {null[0].mean():.4g} on average",
+        method=f"{what} minus the original, label permutation, {sides}, {n_permutations} resamples",
         n_resamples=n_permutations,
         mc_error=float(np.sqrt(p * (1 - p) / n_permutations)),
         null_mean=float(null[0].mean()),

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import stats
 
 from promptlab.analysis.arrays import as_vector
-from promptlab.analysis.results import NO_INTERVAL, Result
+from promptlab.analysis.results import NO_INTERVAL, Result, plural
 from promptlab.errors import UserError
 
 __all__ = ["ClusteredMean", "clustered_mean"]
@@ -37,6 +37,9 @@ class ClusteredMean(Result):
     design_effect: float
 
     label: ClassVar[str] = "mean"
+
+    def _counted(self) -> str:
+        return f"{plural(self.n, self.unit)} in {plural(self.clusters, 'clusters')}"
 
 
 def clustered_mean(values: Any, clusters: Any, *, level: float = 0.95) -> ClusteredMean:

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import stats
 
 from promptlab.analysis.arrays import Array, Ints, Seed, as_vector, rng_from
-from promptlab.analysis.results import NO_INTERVAL, Result
+from promptlab.analysis.results import NO_INTERVAL, Result, Scale, number, plural
 from promptlab.errors import UserError
 
 __all__ = ["CrossFit", "cross_fit"]
@@ -38,7 +38,15 @@ class CrossFit(Result):
     average: float
     n_splits: int
 
-    label: ClassVar[str] = "cross-fit difference of the best stimulus"
+    label: ClassVar[str] = "cross-fit gain of the best stimulus"
+    scale: ClassVar[Scale] = "points"
+
+    def _counted(self) -> str:
+        return plural(self.n, "tasks" if self.method.endswith("tasks") else "items")
+
+    def _remark(self) -> str:
+        gain = number(self.naive, self.scale)
+        return f"chosen and measured on the same items, the best would show {gain} points"
 
 
 def cross_fit(
@@ -108,7 +116,7 @@ def cross_fit(
         interval=interval,
         pvalue=p,
         n=n,
-        method=f"cross-fit winner, {len(splits)} split(s), t over {over}",
+        method=f"cross-fit winner, {plural(len(splits), 'splits')}, t over {over}",
         level=level,
         note="" if se > 0 else "degenerate: zero variance" if n > 1 else "one task: no interval",
         se=se,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy import special
@@ -23,14 +24,21 @@ __all__ = [
 ]
 
 
-def cohens_g(gains: int, losses: int) -> Result:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class CohenG(Result):
+    """Share of gains among the changed answers, minus one half."""
+
+    unit: ClassVar[str] = "discordant pairs"
+
+
+def cohens_g(gains: int, losses: int) -> CohenG:
     """Cohen's g = gains / (gains + losses) - 1/2; undefined without discordant pairs."""
     total = gains + losses
     if total == 0:
-        return Result(
+        return CohenG(
             estimate=math.nan, n=0, method="Cohen's g", note="undefined: no discordant pair"
         )
-    return Result(estimate=gains / total - 0.5, n=total, method="Cohen's g")
+    return CohenG(estimate=gains / total - 0.5, n=total, method="Cohen's g")
 
 
 def _small_sample(df: float, approximate: bool) -> float:

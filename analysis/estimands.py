@@ -11,14 +11,14 @@ from scipy import stats
 
 from promptlab.analysis.arrays import Array, paired, safe_divide
 from promptlab.analysis.macro import Generalize
-from promptlab.analysis.results import NO_INTERVAL, Result
+from promptlab.analysis.results import NO_INTERVAL, Difference
 from promptlab.errors import UnknownName, UserError
 
 __all__ = ["MacroDifference", "macro_difference", "normalized"]
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class MacroDifference(Result):
+class MacroDifference(Difference):
     """Mean over tasks of the per-task mean differences; every task counts the same.
 
     Attributes:

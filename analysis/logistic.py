@@ -17,6 +17,7 @@ import numpy as np
 from scipy import optimize, special, stats
 
 from promptlab.analysis.arrays import Array, Ints, as_vector
+from promptlab.analysis.results import plural
 from promptlab.errors import UserError
 
 if TYPE_CHECKING:
@@ -66,11 +67,15 @@ class LogisticModel:
         )
 
     def __repr__(self) -> str:
-        each = ", ".join(
-            f"{name} {b:.3f} (SE {s:.3f})"
+        changes = " and ".join(
+            f"by {round(b, 3) + 0.0:+.3f} (standard error {s:.3f}) under {name}"
             for name, b, s in zip(self.names, self.coef, self.se, strict=True)
+            if name != "intercept"
         )
-        return f"log odds: {each}; {self.n} rows, {self.groups} items; {self.method}"
+        return (
+            f"Compared with the reference, the log odds of a right answer change {changes}, from "
+            f"{plural(self.n, 'answers')} to {plural(self.groups, 'items')} ({self.method})."
+        )
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from promptlab.analysis.arrays import TIE, Array, Ints, Seed, rng_from, safe_divide
+from promptlab.analysis.results import format_p, number, plural, sided
 from promptlab.errors import UserError
 
 if TYPE_CHECKING:
@@ -58,10 +59,11 @@ class MaxT:
         return pd.DataFrame({name: getattr(self, name) for name in columns})
 
     def __repr__(self) -> str:
-        k = self.best
+        k, size = self.best, self.estimate.size
         return (
-            f"largest of {self.estimate.size} differences {self.estimate[k]:.4g}, adjusted "
-            f"p = {self.step_down[k]:.2g}, {self.n} units; {self.method}"
+            f"Of {plural(size, 'contrasts')} over {plural(self.n, 'units')}, number {k + 1} stands "
+            f"out most: its mean difference is {number(float(self.estimate[k]))}, "
+            f"{format_p(float(self.step_down[k]))} after adjustment for all {size} ({self.method})."
         )
 
 
@@ -121,7 +123,8 @@ def max_t(
         single_step=share(single),
         step_down=down,
         n=n,
-        method=f"max-T of the {statistic}, {side}, {how}",
+        method=f"step-down max-T of the {statistic}, "
+        f"{'two-sided' if side == 'abs' else sided('greater')}, {how}",
         n_resamples=0 if exact else n_resamples,
     )
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
 from scipy import stats
 
 from promptlab.analysis.arrays import paired
-from promptlab.analysis.results import NO_INTERVAL, Result
+from promptlab.analysis.results import NO_INTERVAL, Result, plural
 
 __all__ = ["Pooled", "random_effects"]
 
@@ -41,6 +43,18 @@ class Pooled(Result):
 
     label: ClassVar[str] = "pooled difference"
     unit: ClassVar[str] = "tasks"
+    notes: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {"fewer than two tasks with a variance": "fewer than two tasks have a variance"}
+    )
+
+    def _remark(self) -> str:
+        if math.isnan(self.tau2):
+            return ""
+        if self.tau2 == 0:
+            return "no heterogeneity between tasks is seen"
+        return (
+            f"true differences vary between tasks with a standard deviation of {self.tau2**0.5:.2g}"
+        )
 
 
 def random_effects(differences: Any, variances: Any, *, level: float = 0.95) -> Pooled:
@@ -87,7 +101,7 @@ def random_effects(differences: Any, variances: Any, *, level: float = 0.95) -> 
         n=k,
         method="DerSimonian-Laird",
         level=level,
-        note=f"{dropped} task(s) without variance left out" if dropped else "",
+        note=f"{plural(dropped, 'tasks')} without variance could not be counted" if dropped else "",
         se=se,
         fixed=fixed,
         se_fixed=math.sqrt(1 / float(np.sum(1 / v))),

@@ -11,10 +11,18 @@ from scipy import stats
 
 from promptlab.analysis.arrays import Array, paired
 from promptlab.analysis.intervals import tango
-from promptlab.analysis.results import NO_INTERVAL, Result
+from promptlab.analysis.results import NO_INTERVAL, RIGHT, Difference, Result, sided
 from promptlab.errors import UserError
 
-__all__ = ["McNemar", "PairedCounts", "count_pairs", "matched_odds_ratio", "mcnemar", "mcnemar_p"]
+__all__ = [
+    "MatchedOdds",
+    "McNemar",
+    "PairedCounts",
+    "count_pairs",
+    "matched_odds_ratio",
+    "mcnemar",
+    "mcnemar_p",
+]
 
 Alternative = Literal["two-sided", "greater", "less"]
 Variant = Literal["midp", "exact", "chi2", "chi2_corrected"]
@@ -78,7 +86,7 @@ def count_pairs(original: Any, variant: Any) -> PairedCounts:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class McNemar(Result):
+class McNemar(Difference):
     """A paired comparison of right/wrong answers."""
 
     gains: int
@@ -86,8 +94,18 @@ class McNemar(Result):
     statistic: float = math.nan
     """Chi-squared, for the variants that have one."""
 
-    label: ClassVar[str] = "difference"
-    unit: ClassVar[str] = "pairs"
+    words: ClassVar[tuple[str, str, str]] = RIGHT
+
+    def _remark(self) -> str:
+        return "" if self.gains + self.losses else "no answer changed"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class MatchedOdds(Result):
+    """Odds ratio of matched pairs."""
+
+    label: ClassVar[str] = "matched odds ratio"
+    unit: ClassVar[str] = "discordant pairs"
 
 
 def mcnemar_p(
@@ -157,7 +175,8 @@ def mcnemar(
         interval=found.interval,
         pvalue=p,
         n=n,
-        method=f"McNemar {variant.replace('midp', 'mid-p').replace('_', ', ')}, {found.method}",
+        method=f"McNemar {variant.replace('midp', 'mid-p').replace('_', ', ')}, "
+        f"{sided(alternative)}, {found.method}",
         level=level,
         gains=gains,
         losses=losses,
@@ -165,7 +184,7 @@ def mcnemar(
     )
 
 
-def matched_odds_ratio(gains: int, losses: int, *, level: float = 0.95) -> Result:
+def matched_odds_ratio(gains: int, losses: int, *, level: float = 0.95) -> MatchedOdds:
     """Odds ratio of matched pairs, gains / losses, with its exact interval.
 
     The interval is Clopper-Pearson's of gains / (gains + losses), as odds; infinite ends are
@@ -173,7 +192,7 @@ def matched_odds_ratio(gains: int, losses: int, *, level: float = 0.95) -> Resul
     """
     total = gains + losses
     if total == 0:
-        return Result(
+        return MatchedOdds(
             estimate=math.nan,
             interval=NO_INTERVAL,
             n=0,
@@ -186,7 +205,7 @@ def matched_odds_ratio(gains: int, losses: int, *, level: float = 0.95) -> Resul
     def odds(p: float) -> float:
         return math.inf if p >= 1 else p / (1 - p)
 
-    return Result(
+    return MatchedOdds(
         estimate=gains / losses if losses else math.inf,
         interval=(odds(float(ci.low)), odds(float(ci.high))),
         n=total,

@@ -12,7 +12,7 @@ from scipy import optimize, stats
 
 from promptlab.analysis.arrays import Array, Ints
 from promptlab.analysis.paired import mcnemar_p
-from promptlab.analysis.results import Result
+from promptlab.analysis.results import Result, plural
 from promptlab.errors import UserError
 
 __all__ = [
@@ -274,7 +274,16 @@ class Detectable(Result):
     tests: int
 
     label: ClassVar[str] = "smallest detectable difference"
-    unit: ClassVar[str] = "task(s)"
+    unit: ClassVar[str] = "tasks"
+
+    def _shown(self, value: float) -> str:
+        return f"{100 * value:.1f} points"
+
+    def _counted(self) -> str:
+        return f"{plural(self.n, self.unit)} of {self.n_items:.6g} items"
+
+    def _remark(self) -> str:
+        return f"it holds {self.assumption}"
 
     @property
     def assumption(self) -> str:

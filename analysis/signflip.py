@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from promptlab.analysis.arrays import TIE, Array, Ints, Seed, as_vector, rng_from
-from promptlab.analysis.results import Resampled
+from promptlab.analysis.results import Resampled, sided
 from promptlab.errors import UserError
 
 __all__ = ["SignFlip", "sign_flip", "sign_flip_p"]
@@ -74,7 +74,7 @@ def sign_flip(
         estimate=float(d.mean()),
         pvalue=pvalue,
         n=d.size,
-        method=f"sign-flip test ({alternative}, {describe(resamples)})",
+        method=f"sign-flip test, {sided(alternative)}, {describe(resamples)}",
         n_resamples=resamples,
         mc_error=math.sqrt(pvalue * (1 - pvalue) / resamples) if resamples else 0.0,
     )
