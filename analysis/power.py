@@ -280,7 +280,8 @@ class Detectable(Result):
         return f"{100 * value:.1f} points"
 
     def _counted(self) -> str:
-        return f"{plural(self.n, self.unit)} of {self.n_items:.6g} items"
+        items = "1 item" if self.n_items == 1 else f"{self.n_items:.6g} items"
+        return f"{plural(self.n, self.unit)} of {items}"
 
     def _remark(self) -> str:
         return f"it holds {self.assumption}"
@@ -346,7 +347,7 @@ def detectable_difference(
         if 2.0 ** (1 - n_tasks) > level:
             found = math.nan
             note = (
-                f"the sign-flip test over {n_tasks} tasks cannot give p <= {level:.2g}: "
+                f"the sign-flip test over {n_tasks} tasks cannot give a p value as small as {level:.2g}; "
                 "use more tasks, or fewer confirmatory contrasts"
             )
     return Detectable(

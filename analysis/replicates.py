@@ -42,12 +42,12 @@ class VarianceComponents(Result):
     label: ClassVar[str] = "mean of item means"
 
     def _remark(self) -> str:
-        if math.isnan(self.icc1):
+        total = self.var_between + self.var_within
+        if not total > 0:
             return "the scores do not vary"
-        share = 100 * self.var_between / (self.var_between + self.var_within)
         return (
-            f"{share:.0f} % of the variance of a single score is between items, the rest between "
-            "replicates of an item"
+            f"{100 * self.var_between / total:.0f} % of the variance of a single score is between "
+            "items, the rest between replicates of an item"
         )
 
     def standard_error(self, n_items: int, replicates: int) -> float:
