@@ -12,7 +12,7 @@ from scipy import optimize, stats
 
 from promptlab.analysis.arrays import Array, Ints
 from promptlab.analysis.paired import mcnemar_p
-from promptlab.analysis.results import Result, plural
+from promptlab.analysis.results import Result, number, plural
 from promptlab.errors import UserError
 
 __all__ = [
@@ -280,7 +280,7 @@ class Detectable(Result):
         return f"{100 * value:.1f} points"
 
     def _counted(self) -> str:
-        items = "1 item" if self.n_items == 1 else f"{self.n_items:.6g} items"
+        items = "1 item" if self.n_items == 1 else f"{number(self.n_items)} items"
         return f"{plural(self.n, self.unit)} of {items}"
 
     def _remark(self) -> str:
@@ -347,8 +347,8 @@ def detectable_difference(
         if 2.0 ** (1 - n_tasks) > level:
             found = math.nan
             note = (
-                f"the sign-flip test over {n_tasks} tasks cannot give a p value as small as {level:.2g}; "
-                "use more tasks, or fewer confirmatory contrasts"
+                f"the sign-flip test over {n_tasks} tasks cannot give a p value as small as "
+                f"{level:.2g}; use more tasks, or fewer confirmatory contrasts"
             )
     return Detectable(
         estimate=found,
