@@ -75,6 +75,16 @@ def cross_fit(
 
     Raises:
         UserError: missing scores, lengths that differ, fewer than two folds.
+
+    Examples:
+        Ten stimuli that do nothing:
+
+        >>> rng = np.random.default_rng(8)
+        >>> original, variants = rng.random(200) < 0.6, rng.random((200, 10)) < 0.6
+        >>> cross_fit(original, variants, n_splits=5, seed=0)
+        The cross-fit gain of the best stimulus is -1.4 points (95 % interval -9.9 to +7.1) on 200
+        items, p = 0.75 (cross-fit winner, 5 splits, t over items). Chosen and measured on the
+        same items, the best would show +4.5 points.
     """
     x = as_vector(original, "original", least=2)
     y = np.asarray(variants, dtype=np.float64)

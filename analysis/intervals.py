@@ -162,6 +162,11 @@ def tango(gains: int, losses: int, n: int, *, level: float = 0.95) -> PairedDiff
         losses: items right in the original, wrong in the variant.
         n: all pairs.
         level: confidence level.
+
+    Examples:
+        >>> tango(gains=18, losses=7, n=100)
+        The variant was right 11.0 points more often than the original (95 % interval +1.3 to
+        +21.0) on 100 items (Tango score interval).
     """
     _check_counts(n, gains=gains, losses=losses)
     low, high = tango_limits(gains, losses, n, level=level)

@@ -42,19 +42,17 @@ class Pooled(Result):
     dropped: int
 
     label: ClassVar[str] = "pooled difference"
-    unit: ClassVar[str] = "tasks"
+    unit: ClassVar[str] = "estimates"
     notes: ClassVar[Mapping[str, str]] = MappingProxyType(
-        {"fewer than two tasks with a variance": "fewer than two tasks have a variance"}
+        {"fewer than two tasks with a variance": "fewer than two estimates have a variance"}
     )
 
     def _remark(self) -> str:
         if math.isnan(self.tau2):
             return ""
         if self.tau2 == 0:
-            return "no heterogeneity between tasks is seen"
-        return (
-            f"true differences vary between tasks with a standard deviation of {self.tau2**0.5:.2g}"
-        )
+            return "no variation of the true differences is seen"
+        return f"the true differences vary with a standard deviation of {self.tau2**0.5:.2g}"
 
 
 def random_effects(differences: Any, variances: Any, *, level: float = 0.95) -> Pooled:
@@ -101,7 +99,7 @@ def random_effects(differences: Any, variances: Any, *, level: float = 0.95) -> 
         n=k,
         method="DerSimonian-Laird",
         level=level,
-        note=f"{plural(dropped, 'tasks')} without variance could not be counted" if dropped else "",
+        note=f"{plural(dropped, 'estimates')} without variance left out" if dropped else "",
         se=se,
         fixed=fixed,
         se_fixed=math.sqrt(1 / float(np.sum(1 / v))),

@@ -142,6 +142,13 @@ def fieller(original: Any, variant: Any, *, level: float = 0.95) -> RelativeGain
 
     The interval is NaN, and `note` says why, where it does not exist: `undefined` (the original
     is 0 everywhere), `unbounded` (the original cannot be told from 0); `unstable` warns.
+
+    Examples:
+        >>> fieller([1] * 60 + [0] * 40, [1] * 66 + [0] * 34)
+        The relative gain is +10.0 % (95 % interval +2.0 to +19.4) on 100 pairs (Fieller interval,
+        t, paired covariance).
+        >>> fieller([0, 0, 0], [0, 1, 1])
+        The relative gain is undefined on 3 pairs: the original scored 0 everywhere.
     """
     x, y = paired(original, variant)
     n = x.size

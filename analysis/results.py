@@ -40,6 +40,9 @@ Scale = Literal["number", "points", "percent", "change"]
 """How a number is printed: as it is, in points with its sign (0.012 is `+1.2`), in per cent, or in
 per cent with its sign."""
 
+_OVER = ("task", "estimate", "study", "studies", "model")
+"""Units that a mean is taken over; a result rests on the others."""
+
 _NOTES = {
     "degenerate: zero variance": "all values are the same, so there is no error to compute",
     "undefined: zero variance": "the values do not vary",
@@ -135,7 +138,8 @@ class Result:
         name, how = self._named()
         where = self._counted() if self.n else ""
         if where:
-            where = f" {'over' if where.split()[1].startswith('task') else 'on'} {where}"
+            over = where.split()[1].startswith(_OVER)
+            where = f" {'over' if over else 'on'} {where}"
         why = self._why()
         if math.isnan(self.estimate):
             reason = why.removeprefix("undefined: ")

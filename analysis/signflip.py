@@ -58,6 +58,10 @@ def sign_flip(
 
     Raises:
         UserError: missing values; `exact` for too many differences that lie on no grid.
+
+    Examples:
+        >>> sign_flip([0.04, 0.01, -0.02, 0.05, 0.03, 0.02])
+        The mean difference is 0.02167 on 6 pairs, p = 0.12 (sign-flip test, two-sided, exact).
     """
     d = as_vector(differences, "differences")
     p, used = sign_flip_p(
