@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from scipy import special
 
 from promptlab.analysis.arrays import TIE, as_vector, paired
+from promptlab.analysis.omnibus import friedman
+from promptlab.analysis.ranks import wilcoxon
 from promptlab.analysis.results import Result
 from promptlab.errors import UserError
 
@@ -19,7 +21,9 @@ __all__ = [
     "cohens_g",
     "hedges_g_av",
     "hedges_g_z",
+    "kendall_w",
     "paired_dominance",
+    "rank_biserial",
 ]
 
 
@@ -102,4 +106,36 @@ def cliffs_delta(first: Any, second: Any) -> Result:
         estimate=float(below - above) / (x.size * y.size),
         n=x.size + y.size,
         method="Cliff's delta, independent samples",
+    )
+
+
+def rank_biserial(differences: Any, *, zeros: Literal["drop", "pratt"] = "pratt") -> Result:
+    """Matched-pairs rank-biserial correlation: (W+ - W-) / (W+ + W-) (Kerby 2014).
+
+    Args:
+        differences: one a pair.
+        zeros: as in `wilcoxon`.
+    """
+    found = wilcoxon(differences, zeros=zeros, how="normal")
+    how = "by Pratt" if zeros == "pratt" else "dropped"
+    return Result(
+        estimate=found.estimate,
+        n=found.n,
+        method=f"matched rank-biserial correlation, zeros {how}",
+        note=found.note,
+    )
+
+
+def kendall_w(scores: Any) -> Result:
+    """Kendall's W: how far the tasks (rows) agree on the order of the prompts (columns), 0 to 1.
+
+    It is Friedman's chi-squared over its largest value, N (k - 1); tie-corrected.
+    """
+    found = friedman(scores)
+    return Result(
+        estimate=found.kendall_w,
+        pvalue=found.pvalue,
+        n=found.n,
+        method="Kendall's W, p by Friedman's chi-squared",
+        note=found.note,
     )
