@@ -190,7 +190,7 @@ def task_relative_gains(
 def normalized_relative_gain(
     original: Any, variant: Any, low: Any, high: Any, *, level: float = 0.95
 ) -> RelativeGain:
-    """Relative gain on the normalised metric 100 (raw - low) / (high - low), where it means anything.
+    """Relative gain on the normalised metric 100 (raw - low) / (high - low), if it means anything.
 
     The ratio is not invariant to `low`: near chance its denominator is noise around 0.
 

@@ -36,7 +36,8 @@ def power_t(n: float, delta: float, sd: float, *, alpha: float = 0.05) -> float:
     check_levels(alpha, 0.999)
     if not (n >= 2 and math.isfinite(n) and 0 < sd < math.inf and math.isfinite(delta)):
         raise UserError(
-            f"the t test needs n >= 2, sd > 0 and a finite delta, not n = {n}, sd = {sd}, delta = {delta}"
+            "the t test needs n >= 2, sd > 0 and a finite delta, "
+            f"not n = {n}, sd = {sd}, delta = {delta}"
         )
     return _tail(math.sqrt(n) * abs(delta) / sd, n - 1, alpha)
 

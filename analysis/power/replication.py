@@ -27,7 +27,7 @@ def items_needed(
     alpha: float = 0.05,
     power: float = 0.8,
 ) -> int:
-    """Items for a paired difference with replicates, by the normal formula of Miller (2024, sec. 5).
+    """Items for a paired difference with replicates: the normal formula of Miller (2024).
 
     n = (z_alpha/2 + z_power)^2 (var_between + var_within / R) / delta^2.
 
