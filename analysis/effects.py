@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from scipy import special
 
 from promptlab.analysis.arrays import TIE, as_vector, paired
+from promptlab.analysis.omnibus import friedman
+from promptlab.analysis.ranks import wilcoxon
 from promptlab.analysis.results import Result
 from promptlab.errors import UserError
 
@@ -20,7 +22,9 @@ __all__ = [
     "cohens_g",
     "hedges_g_av",
     "hedges_g_z",
+    "kendall_w",
     "paired_dominance",
+    "rank_biserial",
 ]
 
 
@@ -110,4 +114,43 @@ def cliffs_delta(first: Any, second: Any) -> Result:
         estimate=float(below - above) / (x.size * y.size),
         n=x.size + y.size,
         method="Cliff's delta, independent samples",
+    )
+
+
+def rank_biserial(differences: Any, *, zeros: Literal["drop", "pratt"] = "pratt") -> Result:
+    """Matched-pairs rank-biserial correlation: (W+ - W-) / (W+ + W-) (Kerby 2014).
+
+    Args:
+        differences: one a pair.
+        zeros: as in `wilcoxon`.
+    """
+    found = wilcoxon(differences, zeros=zeros, how="normal")
+    how = "by Pratt" if zeros == "pratt" else "dropped"
+    return Result(
+        estimate=found.estimate,
+        n=found.n,
+        method=f"matched rank-biserial correlation, zeros {how}",
+        note=found.note,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class KendallW(Result):
+    """Agreement of the tasks on the order of the prompts."""
+
+    unit: ClassVar[str] = "tasks"
+
+
+def kendall_w(scores: Any) -> KendallW:
+    """Kendall's W: how far the tasks (rows) agree on the order of the prompts (columns), 0 to 1.
+
+    It is Friedman's chi-squared over its largest value, N (k - 1); tie-corrected.
+    """
+    found = friedman(scores)
+    return KendallW(
+        estimate=found.kendall_w,
+        pvalue=found.pvalue,
+        n=found.n,
+        method="Kendall's W, p by Friedman's chi-squared",
+        note=found.note,
     )

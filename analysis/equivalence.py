@@ -41,9 +41,9 @@ class Tost(Difference):
         return f"{format_p(self.pvalue)} for equivalence within {100 * self.margin:g} points"
 
 
-def _check_margin(margin: float) -> None:
-    if not 0 < margin < 1:
-        raise UserError(f"margin must lie between 0 and 1 in score units, not {margin}")
+def _check_alpha(alpha: float) -> None:
+    if not 0 < alpha < 0.5:
+        raise UserError(f"alpha must lie between 0 and 1/2, not {alpha}")
 
 
 def tost_t_p(mean: Any, se: Any, df: Any, margin: float) -> Array:
@@ -64,7 +64,9 @@ def tost_t(differences: Any, margin: float, *, alpha: float = 0.05) -> Tost:
         The variant scored 0.1 points higher than the original (90 % interval -0.3 to +0.4) on 6
         pairs, p < 0.0001 for equivalence within 2 points (TOST by t).
     """
-    _check_margin(margin)
+    if not 0 < margin < math.inf:
+        raise UserError(f"margin must be above 0, in units of the scores, not {margin}")
+    _check_alpha(alpha)
     d = as_vector(differences, "differences")
     n, mean = d.size, float(d.mean())
     se = float(d.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan
@@ -108,7 +110,9 @@ def tost_tango_p(gains: Any, losses: Any, n: Any, margin: float) -> Array:
 
 def tost_tango(gains: int, losses: int, n: int, margin: float, *, alpha: float = 0.05) -> Tost:
     """Equivalence of paired proportions: Tango's score statistic at both margins."""
-    _check_margin(margin)
+    if not 0 < margin < 1:
+        raise UserError(f"margin must lie between 0 and 1 in score units, not {margin}")
+    _check_alpha(alpha)
     if n < 1 or min(gains, losses) < 0 or gains + losses > n:
         raise UserError(f"gains {gains}, losses {losses} of n = {n} pairs is impossible")
     z_lower = float(tango_z(gains, losses, n, -margin))

@@ -10,8 +10,10 @@ import numpy as np
 from scipy import stats
 
 from promptlab.analysis.arrays import Array, paired, safe_divide
+from promptlab.analysis.intervals import critical_z
 from promptlab.analysis.macro import Generalize
 from promptlab.analysis.results import NO_INTERVAL, Difference
+from promptlab.analysis.several import labels_of
 from promptlab.errors import UnknownName, UserError
 
 __all__ = ["MacroDifference", "macro_difference", "normalized"]
@@ -70,9 +72,8 @@ def macro_difference(
         level: of the interval.
     """
     x, y = paired(original, variant)
-    labels = np.asarray(tasks)
-    if labels.shape != x.shape:
-        raise UserError(f"{x.size} items but {labels.size} task labels")
+    critical_z(level)
+    labels = labels_of(tasks, x.size, "task")
     if generalize not in ("random", "fixed"):
         raise UnknownName("unit of generalisation", generalize, ("random", "fixed"))
     names, group = np.unique(labels, return_inverse=True)

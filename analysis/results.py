@@ -25,10 +25,12 @@ __all__ = [
     "Difference",
     "Resampled",
     "Result",
+    "as_sentences",
     "format_p",
     "number",
     "plural",
     "sided",
+    "unnested",
 ]
 
 NO_INTERVAL = (math.nan, math.nan)
@@ -84,6 +86,17 @@ def number(value: float, scale: Scale = "number") -> str:
     sign = "" if scale == "percent" else "+"
     shown = f"{100 * value:{sign}.1f}"
     return "0.0" if shown in ("+0.0", "-0.0") else shown
+
+
+def unnested(text: str) -> str:
+    """Without parentheses after a space, so that it can stand in parentheses itself."""
+    return re.sub(r" \(([^()]*)\)", r", \1", text)
+
+
+def as_sentences(*statements: str) -> str:
+    """Statements that are not empty, each with a capital letter and a full stop."""
+    said = (text.rstrip(".") for text in statements if text)
+    return " ".join(f"{text[0].upper()}{text[1:]}." for text in said)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -142,19 +155,19 @@ class Result:
             where = f" {'over' if over else 'on'} {where}"
         why = self._why()
         if math.isnan(self.estimate):
-            reason = why.removeprefix("undefined: ")
-            return _sentence(f"{name} is undefined{where}", reason, joined=": ")
+            reason = "; ".join(why).removeprefix("undefined: ")
+            return as_sentences(f"{name} is undefined{where}{': ' if reason else ''}{reason}")
         said = self._claim(name) + self._between() + where
         tested = not math.isnan(self.pvalue)
         if tested:
             said += f", {self._test()}"
         if how and (tested or self._between() or not why):
             said += f" ({how})"
-        return _sentence(said, self._remark(), why)
+        return as_sentences(said, self._remark(), *why)
 
     def _named(self) -> tuple[str, str]:
         """What the number is, as the start of a sentence, and how it was found."""
-        how = re.sub(r" \(([^()]*)\)", r", \1", self.method)
+        how = unnested(self.method)
         label, rest = self.label, how
         if not label:
             label, _, rest = how.partition(",")
@@ -196,9 +209,11 @@ class Result:
         """What a reader should know besides, as a sentence; nothing by default."""
         return ""
 
-    def _why(self) -> str:
-        known = self.notes.get(self.note) or _NOTES.get(self.note)
-        return known or self.note.removeprefix("degenerate: ")
+    def _why(self) -> list[str]:
+        """What the note says, in plain words, one statement each."""
+        known = _NOTES | dict(self.notes)
+        parts = [self.note] if self.note in known else self.note.split("; ")
+        return [known.get(part, part.removeprefix("degenerate: ")) for part in parts if part]
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -235,11 +250,3 @@ class Resampled(Result):
         elif not self.n_resamples and not math.isnan(self.pvalue) and "exact" not in how:
             how = f"{how}, exact"
         return name, how.strip(" ,")
-
-
-def _sentence(first: str, *more: str, joined: str = ". ") -> str:
-    """Statements, each with a capital letter unless it is joined to the one before."""
-    parts = [first]
-    for text in filter(None, more):
-        parts.append(text if joined == ": " else text[0].upper() + text[1:])
-    return joined.join(part.rstrip(".") for part in parts) + "."
