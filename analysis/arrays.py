@@ -13,6 +13,7 @@ __all__ = [
     "TIE",
     "Array",
     "Bools",
+    "Floats",
     "Ints",
     "Seed",
     "as_vector",
@@ -22,6 +23,8 @@ __all__ = [
 ]
 
 Array = npt.NDArray[np.float64]
+Floats = npt.NDArray[Any]
+"""Floats of 32 or 64 bits: sums of whole numbers below 2^24 are exact in both."""
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 Seed = int | np.random.Generator

@@ -17,7 +17,7 @@ from promptlab.analysis.arrays import TIE, Array, Ints, Seed, as_vector, rng_fro
 from promptlab.analysis.results import Resampled
 from promptlab.errors import UserError
 
-__all__ = ["SignFlip", "sign_flip", "sign_flip_p"]
+__all__ = ["SignFlip", "common_steps", "sign_flip", "sign_flip_p"]
 
 Alternative = Literal["two-sided", "greater", "less"]
 How = Literal["auto", "exact", "monte-carlo"]
@@ -147,13 +147,19 @@ def _exact(d: Array, alternative: Alternative, longest: int) -> float | None:
 
 def on_grid(d: Array, longest: int = _GRID) -> Ints | None:
     """The differences as whole multiples of one step, if such a step is coarse enough."""
+    steps = common_steps(d)
+    return steps if steps is not None and int(np.abs(steps).sum()) <= longest else None
+
+
+def common_steps(d: Array) -> Ints | None:
+    """Numbers as whole multiples of their largest common step; None if they have none."""
     sizes, where = np.unique(np.round(np.abs(d), 12), return_inverse=True)
     whole = _multiples(np.asarray(sizes, dtype=np.float64))
     if whole is None:
         return None
-    whole //= int(np.gcd.reduce(whole))
-    steps = whole[where]
-    return np.where(d < 0, -steps, steps) if int(steps.sum()) <= longest else None
+    whole //= max(1, int(np.gcd.reduce(whole)))
+    steps = whole[where].reshape(d.shape)
+    return np.where(d < 0, -steps, steps)
 
 
 def _multiples(sizes: Array) -> Ints | None:
