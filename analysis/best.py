@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from promptlab.analysis.arrays import TIE, Array, Bools, Ints, Seed, rng_from, safe_divide
+from promptlab.analysis.arrays import TIE, Array, Bools, Ints, Seed, safe_divide
 from promptlab.analysis.pairing import Grid, grids
+from promptlab.analysis.permuted import permuted_means
 from promptlab.analysis.results import Resampled
+from promptlab.analysis.streams import entropy_of, threads_from
 from promptlab.analysis.tables import check_scores
 from promptlab.errors import UserError
 
@@ -95,7 +97,9 @@ def label_permutation(
     order = np.argsort(groups, kind="stable")
     _, starts = np.unique(groups[order], return_index=True)
     of_means = _mean_of_max if statistic == "max" else _mean_of_mean
-    observed, null = _permute(table[order], starts, [of_means], n_permutations, rng_from(seed))
+    observed, null = _permute(
+        table[order], starts.astype(np.int64), [of_means], n_permutations, entropy_of(seed)
+    )
     reached = null[0] >= observed[0] - TIE
     if statistic == "mean":
         reached = np.abs(null[0]) >= abs(observed[0]) - TIE
@@ -116,43 +120,40 @@ def label_permutation(
     )
 
 
-def _mean_of_max(means: Array) -> float:
-    return float((means[:, 1:].max(axis=1) - means[:, 0]).mean())
+def _mean_of_max(means: Array) -> Array:
+    return np.asarray((means[1:].max(axis=0) - means[0]).mean(axis=0))
 
 
-def _mean_of_mean(means: Array) -> float:
-    return float((means[:, 1:].mean(axis=1) - means[:, 0]).mean())
+def _mean_of_mean(means: Array) -> Array:
+    return np.asarray((means[1:].mean(axis=0) - means[0]).mean(axis=0))
 
 
-def _relative_of_max(means: Array) -> float:
-    ratio = safe_divide(means[:, 1:].max(axis=1), means[:, 0]) - 1
+def _relative_of_max(means: Array) -> Array:
+    ratio = safe_divide(means[1:].max(axis=0), means[0]) - 1
     defined = np.isfinite(ratio)
-    return float(ratio[defined].mean()) if defined.any() else float("nan")
+    return safe_divide(np.where(defined, ratio, 0.0).sum(axis=0), defined.sum(axis=0))
 
 
 def _permute(
     table: Array,
     starts: Ints,
-    statistics: list[Callable[[Array], float]],
+    statistics: list[Callable[[Array], Array]],
     n_permutations: int,
-    rng: np.random.Generator,
+    entropy: int,
+    *place: int,
 ) -> tuple[Array, Array]:
-    """Observed statistics of the task means, and statistics x permutations under the null."""
+    """Observed statistics of the task means, and statistics x permutations under the null.
+
+    A statistic is a function of prompts x tasks x permutations.
+    """
     sizes = np.diff(np.append(starts, table.shape[0]))[:, None]
-
-    def task_means(rows: Array) -> Array:
-        return np.asarray(np.add.reduceat(rows, starts, axis=0) / sizes)
-
-    means = task_means(table)
-    observed = np.array([s(means) for s in statistics])
-    null = np.empty((len(statistics), n_permutations))
-    shuffled = table.copy()
-    for i in range(n_permutations):
-        rng.permuted(shuffled, axis=1, out=shuffled)
-        means = task_means(shuffled)
-        for j, of_means in enumerate(statistics):
-            null[j, i] = of_means(means)
-    return observed, null
+    means = (np.add.reduceat(table, starts, axis=0) / sizes).T[..., None]
+    observed = np.concatenate([s(means) for s in statistics])
+    blocks = permuted_means(
+        table, starts, n_permutations, entropy, *place, n_threads=threads_from(None)
+    )
+    null = [np.stack([s(shuffled) for s in statistics]) for shuffled in blocks]
+    return observed, np.concatenate(null, axis=1)
 
 
 def best_of_stimuli(
@@ -190,10 +191,9 @@ def best_of_stimuli(
         row |= {"model": grid.model, "shots": grid.shots, "protocol": grid.protocol}
         row |= {"n_tasks": starts.size, "n_stimuli": items.shape[1] - 1, "excluded_tasks": 0}
         if starts.size and items.shape[1] > 1:
-            entropy = [seed, zlib.crc32(f"{grid.model}|{grid.shots}|{grid.protocol}".encode())]
-            rng = np.random.default_rng(entropy)
+            place = zlib.crc32(f"{grid.model}|{grid.shots}|{grid.protocol}".encode())
             observed, null = _permute(
-                items, starts, [_mean_of_max, _relative_of_max], n_permutations, rng
+                items, starts, [_mean_of_max, _relative_of_max], n_permutations, seed, place
             )
             sums = np.add.reduceat(items[:, 0], starts)
             finite = null[1][np.isfinite(null[1])]

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from scipy import stats
 
-from promptlab.analysis.arrays import TIE, Array, Seed, as_vector, safe_divide
+from promptlab.analysis.arrays import TIE, Array, Seed, as_vector, product, safe_divide
 from promptlab.analysis.results import Resampled
 from promptlab.analysis.streams import count_matrix
 from promptlab.errors import UserError
@@ -102,7 +102,7 @@ def bca_limits(columns: Array, counts: Array, *, level: float = 0.95) -> tuple[A
         Lower and upper ends; the mean itself for a column without variation.
     """
     means = columns.mean(axis=0)
-    replicates = counts @ columns / columns.shape[0]
+    replicates = product(columns.T, counts.T).T / columns.shape[0]
     low, high = bca_alphas(midtie_z0(replicates, means), acceleration(columns), level)
     replicates.sort(axis=0)
     flat = np.ptp(columns, axis=0) < 1e-12

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from promptlab.analysis.arrays import Array, Floats, Ints, safe_divide
+from promptlab.analysis.arrays import Array, Floats, Ints, product, safe_divide
 from promptlab.analysis.streams import block_sizes, draw_signs
 
 __all__ = ["EXACT_UNITS", "Side", "Statistic", "Tally", "flip_tests", "studentised"]
@@ -134,10 +134,10 @@ def flip_tests(
     d = np.nan_to_num(differences).T
     if n > EXACT_UNITS:
         for _, _, size in block_sizes(n_resamples):
-            tally.add(d @ draw_signs(rng, n, size))
+            tally.add(product(d, draw_signs(rng, n, size)))
         return tally.pvalues(n_resamples)
     for signs in _all_signs(n):
-        sums = d @ signs
+        sums = product(d, signs)
         tally.add(sums)
         if side == "upper":  # a pattern and its mirror image have the same absolute sums
             tally.add(-sums)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from promptlab.analysis.arrays import Array, Bools, Floats, Ints, safe_divide
+from promptlab.analysis.arrays import Array, Bools, Floats, Ints, product, safe_divide
 from promptlab.analysis.bootstrap import acceleration, bca_alphas, sorted_quantile, z0_of_share
 from promptlab.analysis.signflip import common_steps
 from promptlab.analysis.streams import block_sizes, draw_counts, stream
@@ -122,9 +122,9 @@ def bootstrap_columns(
     for number, start, size in block_sizes(n_resamples):
         rng = stream(entropy, _COUNTS, task, number)
         counts = draw_counts(rng, len(steps), size).astype(np.float32)
-        part = steps.T @ counts.T
+        part = product(steps.T, counts.T)
         if not whole:
-            present = there.T.astype(np.float32) @ counts.T
+            present = product(there.T.astype(np.float32), counts.T)
             part = np.where(
                 present > 0, part / np.maximum(present, 1), centre[:, None].astype(np.float32)
             )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from promptlab.analysis.arrays import Array, Ints, Seed, safe_divide
+from promptlab.analysis.arrays import Array, Ints, Seed, product, safe_divide
 from promptlab.analysis.flips import Side, Statistic, Tally
 from promptlab.analysis.macroboot import MacroResampling, over_tasks
 from promptlab.analysis.replicated import Bootstrapped, Moments, bootstrap_columns
@@ -168,7 +168,7 @@ def resample_cells(
         tally = Tally(moments.signed, groups, statistic=statistic, side=side)
         for number, _, size in block_sizes(n_resamples):
             signs = draw_signs(stream(entropy, _SIGNS, t, number), len(blocks[t]), size)
-            tally.add(moments.steps.T @ signs)
+            tally.add(product(moments.steps.T, signs))
         return found, tally.pvalues(n_resamples)
 
     cells: list[Bootstrapped] = []

@@ -13,8 +13,10 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from promptlab.analysis.arrays import TIE, Array, Ints, Seed, as_vector, rng_from
+from promptlab.analysis.arrays import TIE, Array, Ints, Seed, as_vector, product, rng_from
+from promptlab.analysis.flips import Side, Tally
 from promptlab.analysis.results import Resampled
+from promptlab.analysis.streams import block_sizes, draw_signs
 from promptlab.errors import UserError
 
 __all__ = ["SignFlip", "common_steps", "sign_flip", "sign_flip_p"]
@@ -233,20 +235,11 @@ def _monte_carlo(
     used: Ints,
 ) -> None:
     """Fill in p values of some columns, in blocks that keep the memory small."""
-    part = d[:, columns]
-    observed, slack = part.sum(axis=0), TIE * d.shape[0]
-    hits = np.zeros(len(columns), np.int64)
-    block = max(1, 2_000_000 // max(1, d.shape[0]))
-    for start in range(0, n_resamples, block):
-        size = min(block, n_resamples - start)
-        plus = rng.integers(0, 2, size=(size, d.shape[0]), dtype=np.int8)
-        sums = 2 * (plus.astype(np.float64) @ part) - observed
-        if alternative == "two-sided":
-            reached = np.abs(sums) >= np.abs(observed) - slack
-        elif alternative == "greater":
-            reached = sums >= observed - slack
-        else:
-            reached = sums <= observed + slack
-        hits += reached.sum(axis=0)
-    p[columns] = (1 + hits) / (n_resamples + 1)
+    part = -d[:, columns] if alternative == "less" else d[:, columns]
+    alone = [np.array([k]) for k in range(len(columns))]
+    side: Side = "abs" if alternative == "two-sided" else "upper"
+    tally = Tally(part, alone, statistic="mean", side=side)
+    for _, _, size in block_sizes(n_resamples):
+        tally.add(product(part.T, draw_signs(rng, d.shape[0], size)))
+    p[columns] = tally.pvalues(n_resamples)[0]
     used[columns] = n_resamples
