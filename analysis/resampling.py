@@ -179,9 +179,7 @@ def resample_cells(
         cells.append(found.without_replicates())
         tests.append(tested)
     n = np.array([c.n for c in cells])
-    raw, single, down = (
-        np.where(n > 0, np.array([t[i] for t in tests]), np.nan) for i in range(3)
-    )
+    raw, single, down = (np.where(n > 0, np.array([t[i] for t in tests]), np.nan) for i in range(3))
     estimate = np.array([c.estimate for c in cells])
     replicates = safe_divide(sums, (n > 0).sum(axis=0)[:, None])
     return CellResampling(
