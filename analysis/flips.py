@@ -76,14 +76,22 @@ class Tally:
         """Count a block of sums, columns x sign patterns."""
         values = self._values(sums)
         for family, reach, by_ratio in self._families:
-            running = np.full(values.shape[1], -np.inf, values.dtype)
+            running: Floats | None = None
             for k, least in zip(family.tolist(), reach.tolist(), strict=True):
                 value = values[k] if by_ratio else self._t(values[k], np.array([k]))
-                self.raw[k] += np.count_nonzero(value >= least)
-                np.maximum(running, value, out=running)
-                self.successive[k] += np.count_nonzero(running >= least)
-            for k, least in zip(family.tolist(), reach.tolist(), strict=True):
-                self.single[k] += np.count_nonzero(running >= least)
+                hits = np.count_nonzero(value >= least)
+                self.raw[k] += hits
+                if running is None:  # the least significant one has nobody below
+                    running = value
+                else:
+                    running = np.maximum(running, value, out=value)
+                    hits = np.count_nonzero(running >= least)
+                self.successive[k] += hits
+            if running is None or family.size == 1:
+                self.single[family] = self.successive[family]
+            else:
+                running.sort()
+                self.single[family] += running.size - np.searchsorted(running, reach)
 
     def pvalues(self, tried: int, *, exact: bool = False) -> tuple[Array, Array, Array]:
         """Raw, single-step and step-down p values after so many sign patterns.
