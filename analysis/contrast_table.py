@@ -126,7 +126,7 @@ def contrasts(
     _check_arguments(alpha, margin, missing, tasks)
     table = check_scores(scores)
     valence, stimuli = _about(conditions)
-    known = list(dict.fromkeys(table["condition"]))
+    known = [str(c) for c in table["condition"].unique()]
     for name in confirmatory:
         if name not in known:
             raise UnknownName("confirmatory condition", name, known)

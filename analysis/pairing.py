@@ -127,7 +127,7 @@ def grids(scores: pd.DataFrame, baseline: str, order: Sequence[str] = ()) -> Ite
         UnpairedScores: within a task answers were read or scored in two ways, or a condition and
             the baseline share no item.
     """
-    known = list(dict.fromkeys(scores["condition"]))
+    known = [str(c) for c in scores["condition"].unique()]
     if baseline not in known:
         raise UnknownName("baseline", baseline, known, f"conditions: {', '.join(known)}")
     if len(known) < 2:
