@@ -18,9 +18,11 @@ __all__ = [
     "CONTRAST_KINDS",
     "Contrast",
     "against_original",
+    "confirmatory_family",
     "contrast_of",
     "matched_pairs",
     "named_contrasts",
+    "valences",
 ]
 
 CONTRAST_KINDS = ("vs_original", "vs_control", "valence", "theory")
@@ -68,14 +70,14 @@ class Contrast:
 
 
 def contrast_of(
-    name: str, weights: Mapping[str, float], valences: Mapping[str, str] | None = None
+    name: str, weights: Mapping[str, float], valence: Mapping[str, str] | None = None
 ) -> Contrast:
     """A contrast of one's own; each side's weights are scaled to sum to 1.
 
     Args:
         name: what it is called.
         weights: by condition: positive is added, negative subtracted, 0 left out.
-        valences: of the conditions, for the table's column.
+        valence: of the conditions, for the table's column.
 
     Raises:
         UserError: a side without a condition, or a weight that is no finite number.
@@ -93,7 +95,7 @@ def contrast_of(
             "{EP02: 1, EP02-neutral: -1}"
         )
     scaled = [{c: w / sum(side.values()) for c, w in side.items()} for side in sides]
-    found = {(valences or {}).get(c, "none") for c in scaled[0]}
+    found = {(valence or {}).get(c, "none") for c in scaled[0]}
     return Contrast(
         kind=name,
         condition=_label(scaled[0]),
@@ -153,7 +155,6 @@ def named_contrasts(
         UserError: a kind for which the conditions have nothing to compare; a name that is taken.
     """
     table = _about(conditions, present, baseline)
-    valences = {c: v for c, (v, _) in table.items()}
     pairs = {} if conditions is None else matched_pairs(conditions)
     pairs = {s: c for s, c in pairs.items() if s in table and c in table}
     if kinds is None:
@@ -161,7 +162,7 @@ def named_contrasts(
     out: list[Contrast] = []
     for kind in kinds:
         if isinstance(kind, Mapping):
-            found = [_own(kind, present, valences)]
+            found = [_own(kind, present, valences(conditions))]
         elif kind not in CONTRAST_KINDS:
             hint = f"known: {', '.join(CONTRAST_KINDS)}; or write {{name: ..., weights: ...}}"
             raise UnknownName("contrast", str(kind), CONTRAST_KINDS, hint)
@@ -188,6 +189,72 @@ _WHY = {
     "valence": "no condition is a positive or negative stimulus",
     "theory": "no condition is a stimulus with a theory",
 }
+
+
+def confirmatory_family(
+    confirmatory: Sequence[str],
+    conditions: pd.DataFrame | None,
+    present: Sequence[str],
+    named: Sequence[Contrast],
+    baseline: str = "original",
+) -> set[tuple[str, str, str]]:
+    """Keys (contrast, condition, baseline) of the confirmatory contrasts.
+
+    Args:
+        confirmatory: conditions, names of contrasts, or nothing for the usual family.
+        conditions: the conditions table.
+        present: conditions that have scores.
+        named: the contrasts besides those against the baseline.
+        baseline: what conditions are compared with.
+
+    Raises:
+        UnknownName: neither a condition nor a contrast.
+        UserError: the baseline itself, or a contrast that the plan does not have.
+    """
+    valence, stimuli = valences(conditions), _stimuli(conditions)
+    emotional = {c for c in stimuli if valence[c] != "neutral"}
+    usual = emotional or {c for c in stimuli or present if c != baseline}
+    kinds = dict.fromkeys(c.kind for c in named)
+    family: set[tuple[str, str, str]] = set()
+    for name in confirmatory or ["vs_original"]:
+        if name == baseline:
+            raise UserError(f"the baseline '{baseline}' cannot be a confirmatory condition")
+        if name == "vs_original":
+            family |= {("vs_original", c, baseline) for c in usual}
+        elif name in present:
+            family.add(("vs_original", name, baseline))
+        elif name in kinds:
+            family |= {c.key for c in named if c.kind == name}
+        elif name in CONTRAST_KINDS:
+            raise UserError(
+                f"'{name}' is confirmatory but not among the contrasts; add it to 'contrasts'"
+            )
+        else:
+            raise UnknownName("confirmatory condition", name, [*present, *kinds])
+    return family
+
+
+def valences(conditions: pd.DataFrame | None) -> dict[str, str]:
+    """Valence by condition, in the table's order.
+
+    Raises:
+        UserError: the table has no column `condition`.
+    """
+    if conditions is None:
+        return {}
+    if "condition" not in conditions:
+        raise UserError("the conditions table needs a column 'condition'")
+    names = conditions["condition"].astype("str")
+    valence = conditions["valence"] if "valence" in conditions else ["none"] * len(names)
+    return dict(zip(names, (str(v) for v in valence), strict=True))
+
+
+def _stimuli(conditions: pd.DataFrame | None) -> set[str]:
+    if conditions is None:
+        return set()
+    names = conditions["condition"].astype("str")
+    methods = conditions["method"] if "method" in conditions else ["stimulus"] * len(names)
+    return {n for n, m in zip(names, methods, strict=True) if m == "stimulus"}
 
 
 def against_original(table: pd.DataFrame) -> pd.DataFrame:
@@ -220,7 +287,7 @@ def _split(theories: Any) -> tuple[str, ...]:
 
 
 def _own(
-    kind: Mapping[str, Any], present: Sequence[str], valences: Mapping[str, str]
+    kind: Mapping[str, Any], present: Sequence[str], valence: Mapping[str, str]
 ) -> Contrast:
     if set(kind) != {"name", "weights"}:
         raise UserError(f"a contrast of your own has 'name' and 'weights', not {sorted(kind)}")
@@ -230,7 +297,7 @@ def _own(
     for condition in weights:
         if condition not in present:
             raise UnknownName(f"condition in contrast '{name}'", str(condition), present)
-    return contrast_of(name, weights, valences)
+    return contrast_of(name, weights, valence)
 
 
 def _mean(

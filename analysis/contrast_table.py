@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from promptlab.analysis.arrays import Bools
-from promptlab.analysis.contrast_kinds import CONTRAST_KINDS, Contrast, named_contrasts
+from promptlab.analysis.contrast_kinds import (
+    Contrast,
+    confirmatory_family,
+    named_contrasts,
+    valences,
+)
 from promptlab.analysis.contrast_rows import Block, compute
 from promptlab.analysis.families import CORRECTIONS, Correction, adjust_together, over_models
 from promptlab.analysis.macro import Generalize, no_p_below
@@ -132,10 +137,10 @@ def contrasts(
 
     _check_arguments(alpha, margin, missing, tasks, correction)
     table = check_scores(scores)
-    valence, stimuli = _about(conditions)
+    valence = valences(conditions)
     known = [str(c) for c in dict.fromkeys(table["condition"])]
     named = named_contrasts(contrasts, conditions, known, baseline)
-    family = _family(confirmatory, known, named, baseline, valence, stimuli)
+    family = confirmatory_family(confirmatory, conditions, known, named, baseline)
     settings: dict[str, Any] = {
         "missing": missing,
         "tasks": tasks,
@@ -202,50 +207,6 @@ def _check_arguments(
     ):
         if value not in known:
             raise UnknownName(what, value, known, f"known: {', '.join(known)}")
-
-
-def _about(conditions: pd.DataFrame | None) -> tuple[dict[str, str], set[str]]:
-    """Valence by condition in the table's order, and the conditions that are stimuli."""
-    if conditions is None:
-        return {}, set()
-    if "condition" not in conditions:
-        raise UserError("the conditions table needs a column 'condition'")
-    names = conditions["condition"].astype("str")
-    valence = conditions["valence"] if "valence" in conditions else ["none"] * len(names)
-    methods = conditions["method"] if "method" in conditions else ["stimulus"] * len(names)
-    stimuli = {n for n, m in zip(names, methods, strict=True) if m == "stimulus"}
-    return dict(zip(names, (str(v) for v in valence), strict=True)), stimuli
-
-
-def _family(
-    confirmatory: Sequence[str],
-    known: Sequence[str],
-    named: Sequence[Contrast],
-    baseline: str,
-    valence: Mapping[str, str],
-    stimuli: set[str],
-) -> set[tuple[str, str, str]]:
-    """Keys of the confirmatory contrasts."""
-    emotional = {c for c in stimuli if valence[c] != "neutral"}
-    usual = emotional or {c for c in stimuli or known if c != baseline}
-    kinds = dict.fromkeys(c.kind for c in named)
-    family: set[tuple[str, str, str]] = set()
-    for name in confirmatory:
-        if name == baseline:
-            raise UserError(f"the baseline '{baseline}' cannot be a confirmatory condition")
-        if name in known:
-            family.add(("vs_original", name, baseline))
-        elif name in kinds:
-            family |= {c.key for c in named if c.kind == name}
-        elif name in CONTRAST_KINDS and name != "vs_original":
-            raise UserError(
-                f"'{name}' is confirmatory but not among the contrasts; add it to 'contrasts'"
-            )
-        elif name != "vs_original":
-            raise UnknownName("confirmatory condition", name, [*known, *kinds])
-        if name == "vs_original":
-            family |= {("vs_original", c, baseline) for c in usual}
-    return family or {("vs_original", c, baseline) for c in usual}
 
 
 def _in_order(frame: pd.DataFrame, named: Sequence[Contrast]) -> pd.DataFrame:
