@@ -109,13 +109,16 @@ class Standing:
         registered = {
             (c["contrast"], c["condition"], c["baseline"]) for c in self.registration.family
         }
-        keys = zip(table["contrast"], table["condition"], table["baseline"], strict=True)
-        own = [key in registered for key in keys]
-        models = table["model"].astype(str).isin(set(self.registration.plan["asked"]["models"]))
-        confirmed = (table["family"] == "confirmatory") & own & models
-        if any(d.everything for d in self.differences):
-            confirmed &= False
-        family = table["family"].astype(object).where(confirmed, "exploratory")
+        models = set(self.registration.plan["asked"]["models"])
+        everything = any(d.everything for d in self.differences)
+        columns = ("family", "contrast", "condition", "baseline", "model")
+        family = [
+            "confirmatory"
+            if of == "confirmatory" and tuple(key) in registered and str(model) in models
+            and not everything
+            else "exploratory"
+            for of, *key, model in zip(*(table[c] for c in columns), strict=True)
+        ]
         return table.assign(family=family)
 
 
