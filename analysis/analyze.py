@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from promptlab.analysis.best import best_of_stimuli
 from promptlab.analysis import contrast_table
+from promptlab.analysis.best import best_of_stimuli
 from promptlab.analysis.families import Correction
 from promptlab.analysis.macro import Generalize
 from promptlab.analysis.pairing import Missing

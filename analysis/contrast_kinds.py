@@ -175,7 +175,9 @@ def named_contrasts(
                 "theory": lambda: _theory(table, pairs, baseline),
             }[kind]()
             if not found:
-                raise UserError(f"there is nothing to compare for the contrast '{kind}': {_WHY[kind]}")
+                raise UserError(
+                    f"there is nothing to compare for the contrast '{kind}': {_WHY[kind]}"
+                )
         taken = {c.kind for c in out}
         for contrast in found[:1]:
             if contrast.kind in taken:
@@ -286,9 +288,7 @@ def _split(theories: Any) -> tuple[str, ...]:
     return tuple(t.strip() for t in theories.split(",") if t.strip())
 
 
-def _own(
-    kind: Mapping[str, Any], present: Sequence[str], valence: Mapping[str, str]
-) -> Contrast:
+def _own(kind: Mapping[str, Any], present: Sequence[str], valence: Mapping[str, str]) -> Contrast:
     if set(kind) != {"name", "weights"}:
         raise UserError(f"a contrast of your own has 'name' and 'weights', not {sorted(kind)}")
     name, weights = str(kind["name"]), kind["weights"]
@@ -304,9 +304,7 @@ def _mean(
     kind: str, label: str, members: Sequence[str], against: str, others: Sequence[str], valence: str
 ) -> Contrast:
     added = {c: 1 / len(members) for c in members}
-    return Contrast(
-        kind, label, against, added | {c: -1 / len(others) for c in others}, valence
-    )
+    return Contrast(kind, label, against, added | {c: -1 / len(others) for c in others}, valence)
 
 
 def _vs_control(
@@ -323,16 +321,12 @@ def _vs_control(
             controls = list(dict.fromkeys(pairs[s] for s in own))
             if len(own) > 1:
                 out.append(
-                    _mean(
-                        "vs_control", label + place, own, _CONTROLS + place, controls, valence
-                    )
+                    _mean("vs_control", label + place, own, _CONTROLS + place, controls, valence)
                 )
     return out
 
 
-def _valence(
-    table: Mapping[str, tuple[str, tuple[str, ...]]], baseline: str
-) -> list[Contrast]:
+def _valence(table: Mapping[str, tuple[str, tuple[str, ...]]], baseline: str) -> list[Contrast]:
     """Means by valence against each other, against the neutral ones, and against the baseline."""
     out: list[Contrast] = []
     for place in dict.fromkeys(map(_place, table)):

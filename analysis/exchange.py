@@ -93,13 +93,16 @@ def _exact_p(table: Array, added: np.ndarray[Any, np.dtype[np.bool_]]) -> float:
     """P that right answers fall on the added side as unevenly as observed, or more so."""
     prompts, side = added.size, int(added.sum())
     right = table.sum(axis=1).round().astype(np.int64)
-    on_side = int(round(float(table[:, added].sum())))
+    on_side = round(float(table[:, added].sum()))
     expected = float(right.sum()) * side / prompts
     mass, offset = np.ones(1), 0
     for count, items in _counted(right[(right > 0) & (right < prompts)]):
         low, high = max(0, count - (prompts - side)), min(side, count)
         one = stats.hypergeom.pmf(np.arange(low, high + 1), prompts, count, side)
-        mass, offset = _convolve(mass, _power(np.asarray(one, np.float64), items)), offset + items * low
+        mass, offset = (
+            _convolve(mass, _power(np.asarray(one, np.float64), items)),
+            offset + items * low,
+        )
     offset += side * int((right == prompts).sum())
     values = offset + np.arange(mass.size)
     extreme = np.abs(values - expected) >= abs(on_side - expected) - TIE

@@ -74,7 +74,9 @@ def _against(row: Mapping[Any, Any], alpha: float, where: str) -> str:
         several = other.startswith("matched controls")
         other = "their matched controls" if several else f"its neutral control ({other})"
     name = str(row["condition"])
-    start = f"{name} against {other}" if kind in CONTRAST_KINDS else f"{kind} ({name} against {other})"
+    start = (
+        f"{name} against {other}" if kind in CONTRAST_KINDS else f"{kind} ({name} against {other})"
+    )
     if int(row["gained"]) == 0 and int(row["lost"]) == 0:
         return f"{start}: no score differs {where} (0 of {_plural(int(row['n_items']), 'item')})"
     return f"{start}: {points(row['difference'])} points{_interval(row, alpha)} {where}"

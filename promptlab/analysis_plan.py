@@ -1,4 +1,4 @@
-"""The plan of an analysis against the experiment's conditions: is it possible, and what it confirms."""
+"""The plan of an analysis beside the experiment's conditions: is it possible, what is confirmed."""
 
 from __future__ import annotations
 

@@ -114,7 +114,9 @@ class Standing:
         columns = ("family", "contrast", "condition", "baseline", "model")
         family = [
             "confirmatory"
-            if of == "confirmatory" and tuple(key) in registered and str(model) in models
+            if of == "confirmatory"
+            and tuple(key) in registered
+            and str(model) in models
             and not everything
             else "exploratory"
             for of, *key, model in zip(*(table[c] for c in columns), strict=True)

@@ -1,7 +1,7 @@
 """A plan fixed before the data: what will be asked, and what its analysis will confirm.
 
-`promptlab preregister SPEC` writes `<spec>.registered.json`. A run of the spec keeps a copy, and its
-analysis says whether it is the registered one.
+`promptlab preregister SPEC` writes `<spec>.registered.json`. A run of the spec keeps a copy, and
+its analysis says whether it is the registered one.
 """
 
 from __future__ import annotations
@@ -128,9 +128,9 @@ def read_registration(path: Path) -> Registration:
     found = _hash(data)
     if found != stored:
         raise UserError(
-            f"{path} was changed after it was registered: its content has the SHA-256 {found[:12]}, "
-            f"but {str(stored)[:12]} is written in it; put the registered file back, or register "
-            "anew"
+            f"{path} was changed after it was registered: its content has the SHA-256 "
+            f"{found[:12]}, but {str(stored)[:12]} is written in it; put the registered file back, "
+            "or register anew"
         )
     return Registration(path=path, sha256=stored, **kept)
 
@@ -153,7 +153,8 @@ def register(
         "registered": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _commit(Path(plan.spec.document.path).resolve().parent),
         "plan": planned(plan),
-        "notes": dict(notes) | {"digest": plan.digest, "versions": build_lock(plan, {})["versions"]},
+        "notes": dict(notes)
+        | {"digest": plan.digest, "versions": build_lock(plan, {})["versions"]},
         "earlier": [*earlier.earlier, _kept(earlier)] if earlier else [],
     }
     content = orjson.loads(_canonical(content))

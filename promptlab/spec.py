@@ -157,8 +157,7 @@ class ContrastSpec(Strict):
 
 
 class AnalysisSpec(Strict):
-    """The plan of the analysis. How answers are scored, and by which protocol first, is
-    `scoring`."""
+    """The plan of the analysis; how answers are scored, and by what first, is `scoring`."""
 
     baseline: str = "original"
     """Condition that the others are compared with."""

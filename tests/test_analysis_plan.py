@@ -93,9 +93,7 @@ def test_a_kind_with_nothing_to_compare_is_a_mistake(tmp_path: Path) -> None:
 
 def test_only_the_plan_of_the_analysis_changed_asks_nothing_again() -> None:
     first = pl.run(SPEC, analysis=False)
-    changed = pl.run(
-        SPEC | {"analysis": {"alpha": 0.01, "contrasts": ["valence"]}}, analysis=False
-    )
+    changed = pl.run(SPEC | {"analysis": {"alpha": 0.01, "contrasts": ["valence"]}}, analysis=False)
     assert first.status["asked"] > 0
     assert changed.status["asked"] == 0
     assert changed.analysis.options()["contrasts"] == ("valence",)

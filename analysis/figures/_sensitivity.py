@@ -10,8 +10,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from promptlab.analysis.contrast_kinds import against_original
 from promptlab.analysis import style
+from promptlab.analysis.contrast_kinds import against_original
 from promptlab.analysis.figures import _frames as frames
 from promptlab.analysis.figures import _marks as marks
 from promptlab.errors import UserError

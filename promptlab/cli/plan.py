@@ -141,6 +141,8 @@ def _print(
 
 
 def detectable_sentence(found: dict[str, Any]) -> str:
+    """A row of `detectable` in words."""
+
     def points(value: float) -> str:
         return "none" if value != value else f"{100 * value:.1f} points"
 

@@ -1,4 +1,4 @@
-"""`promptlab preregister`: fix the plan of an experiment before its data, with a hash and a date."""
+"""`promptlab preregister`: fix the plan of an experiment, with a hash and a date."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ def preregister(
         typer.Option("--out", metavar="FILE", help="Write here; name it in analysis.registration."),
     ] = None,
     amend: Annotated[
-        bool, typer.Option("--amend", help="Register a changed plan; the earlier one is kept in it.")
+        bool,
+        typer.Option("--amend", help="Register a changed plan; the earlier one is kept in it."),
     ] = False,
     check: Annotated[
         bool, typer.Option("--check", help="Only say whether the spec is still what is registered.")
@@ -103,11 +104,15 @@ def _print(plan: Plan, found: Registration, target: Path, *, news: bool) -> None
     )
     if found.earlier:
         first = found.earlier[0]
-        typer.echo(f"amends the plan of {first['registered'][:10]} (SHA-256 {first['sha256'][:12]})")
+        typer.echo(
+            f"amends the plan of {first['registered'][:10]} (SHA-256 {first['sha256'][:12]})"
+        )
     for line in family_sentences(found, len(plan.models)):
         typer.echo(line)
     for row in found.notes["detectable"]:
-        typer.echo(detectable_sentence({k: float("nan") if v is None else v for k, v in row.items()}))
+        typer.echo(
+            detectable_sentence({k: float("nan") if v is None else v for k, v in row.items()})
+        )
     if early := found.notes.get("answered_before"):
         typer.echo(
             f"{early:,} of {found.notes['requests']:,} requests were answered before: the plan is "

@@ -65,9 +65,7 @@ def test_max_t_is_that_of_the_tasks() -> None:
     assert method == "max-T"
     np.testing.assert_allclose(found, np.maximum(max_t(d).step_down, p))
     assert adjust_together(p, d, correction="holm")[1] == "Holm"
-    np.testing.assert_allclose(
-        adjust_together(p, d, correction="holm")[0], adjust(p, "holm")
-    )
+    np.testing.assert_allclose(adjust_together(p, d, correction="holm")[0], adjust(p, "holm"))
 
 
 @pytest.mark.parametrize(
