@@ -40,7 +40,7 @@ class Results:
     examples: pd.DataFrame
     manifest: Mapping[str, Any] = field(default_factory=dict)
     named: pd.DataFrame = field(default_factory=pd.DataFrame)
-    """The contrasts that are not a condition against the baseline; rows as in `contrasts`."""
+    """The contrasts that are not a condition against the baseline; the index is the table's."""
 
     @property
     def alpha(self) -> float:
@@ -183,7 +183,7 @@ def gather(
         sensitivity=against_original(second),
         examples=_plain(examples, []),
         manifest=dict(manifest or {}),
-        named=rest.reset_index(drop=True),
+        named=rest,
     )
 
 

@@ -108,7 +108,7 @@ def _write_tables(results: Results, folder: Path) -> None:
     """All numbers as CSV; what the page shows as LaTeX, a file for each panel."""
     primary = results.scores[results.scores["primary"].astype(bool)]
     frames = {
-        "contrasts": pd.concat([f for f in (results.contrasts, results.named) if len(f)]),
+        "contrasts": _in_order([f for f in (results.contrasts, results.named) if len(f)]),
         "best": results.best,
         "sensitivity": results.sensitivity,
         "conditions": results.conditions,
@@ -130,6 +130,10 @@ def _write_tables(results: Results, folder: Path) -> None:
                 caption = f"{title}: {panel_name(results, panel)}."
                 text = tex(table, caption=caption, label=f"tab:{kind}{stem}")
                 (folder / f"{kind}{stem}.tex").write_text(text, encoding="utf-8")
+
+
+def _in_order(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat(parts).sort_index()
 
 
 def _first_panels(results: Results) -> list[Panel]:

@@ -105,7 +105,7 @@ def test_the_answer_comes_first(page: str, run: Simulated) -> None:
     # the contents name the sections before they come
     assert text.index("Of 11 conditions") < text.rindex("The evidence")
     assert places[0] < places[1]
-    macro = run.contrasts[(run.contrasts["level"] == "macro") & run.contrasts["primary"]]
+    macro = run.contrasts.query("level == 'macro' and primary and contrast == 'vs_original'")
     assert macro.set_index("condition").loc["EP02", "verdict"] == "better"
     assert "1 is better (EP02)" in text
     assert "EP02 (“This is very important to my career.”) lies furthest from original" in text
@@ -311,7 +311,12 @@ def test_the_latex_tables_compile(tmp_path: Path, report: Path, write: Write) ->
 
 
 def test_every_kind_of_contrast_has_a_section(tmp_path: Path, write: Write) -> None:
-    given = scores_table(models=("m",), tasks=[f"a/t{i}" for i in range(6)], items=12)
+    given = scores_table(
+        models=("m",),
+        tasks=[f"a/t{i}" for i in range(6)],
+        conditions=["original", "EP01", "EP02", "NP01", "EP02-neutral"],
+        items=12,
+    )
     about = conditions_table(list(dict.fromkeys(given["condition"])))
     about["theory"] = ["esteem" if c.startswith("EP02") else "" for c in about["condition"]]
     own = {"name": "career", "weights": {"EP02": 1, "EP01": 1, "EP02-neutral": -1}}
@@ -338,7 +343,7 @@ def test_every_kind_of_contrast_has_a_section(tmp_path: Path, write: Write) -> N
     assert said in text
     assert "EP01, EP02" in text or "EP02, EP01" in text
     assert "career (EP02, EP01 against EP02-neutral):" in text
-    assert text.count(", exploratory") > 10
+    assert text.count(", exploratory") >= 8
     forest = page[page.index("Every condition against original") :]
     assert "positive stimuli" not in forest[: forest.index("Against matched controls")]
     tables = tmp_path / "report" / "tables"
