@@ -27,6 +27,8 @@ _HOMES = {
     "results": "Resampled Result",
     "tables": "check_scores read_scores",
     "contrast_table": "CONTRAST_COLUMNS contrasts",
+    "contrast_kinds": "CONTRAST_KINDS Contrast contrast_of matched_pairs named_contrasts",
+    "exchange": "label_exchange",
     "maxt": "MaxT max_t",
     "resampling": "CellResampling resample_cells",
     "replicated": "resampling_counts",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from promptlab.analysis import contrast_table
 from promptlab.analysis.best import best_of_stimuli
-from promptlab.analysis.contrast_table import contrasts
+from promptlab.analysis.families import Correction
 from promptlab.analysis.macro import Generalize
 from promptlab.analysis.pairing import Missing
 from promptlab.analysis.sensitivity import protocol_sensitivity
@@ -27,7 +28,8 @@ class Analysis:
 
     Attributes:
         scores: the checked table.
-        contrasts: every condition against the baseline, over tasks and per task.
+        contrasts: every condition against the baseline and the named contrasts, over tasks and
+            per task.
         best: the best stimulus per task beside its null, one row a model, shots and protocol.
         sensitivity: verdicts that depend on the scoring protocol.
         alpha: level of the verdicts.
@@ -61,6 +63,8 @@ def analyze_scores(
     alpha: float = 0.05,
     margin: float = 0.02,
     confirmatory: Sequence[str] = (),
+    contrasts: Sequence[str | Mapping[str, Any]] | None = None,
+    correction: Correction = "max_t",
     missing: Missing = "drop_pair",
     tasks: Generalize = "random",
     n_permutations: int = 2000,
@@ -80,13 +84,15 @@ def analyze_scores(
         1   cell      EP02       0.375  inconclusive
     """
     table = check_scores(scores)
-    found = contrasts(
+    found = contrast_table.contrasts(
         table,
         conditions,
         baseline=baseline,
         alpha=alpha,
         margin=margin,
         confirmatory=confirmatory,
+        contrasts=contrasts,
+        correction=correction,
         missing=missing,
         tasks=tasks,
         seed=seed,
@@ -110,6 +116,8 @@ def analyze_table(
     alpha: float = 0.05,
     margin: float = 0.02,
     confirmatory: Sequence[str] = (),
+    contrasts: Sequence[str | Mapping[str, Any]] | None = None,
+    correction: Correction = "max_t",
     missing: Missing = "drop_pair",
     tasks: Generalize = "random",
     n_permutations: int = 2000,
@@ -127,6 +135,8 @@ def analyze_table(
         alpha=alpha,
         margin=margin,
         confirmatory=confirmatory,
+        contrasts=contrasts,
+        correction=correction,
         missing=missing,
         tasks=tasks,
         n_permutations=n_permutations,

@@ -83,9 +83,10 @@ def analyse_run(run: Run) -> pd.DataFrame:
             + ", ".join(f"{n} {status}" for status, n in _statuses(scores).items())
         )
     options = run.analysis.options() | {"seed": run.lock["seed"]}
-    table = contrasts(scores, conditions, **options)
+    computed = contrasts(scores, conditions, **options)
     best = best_of_stimuli(scores, conditions, baseline=options["baseline"], seed=options["seed"])
-    sensitivity = protocol_sensitivity(table, alpha=options["alpha"])
+    sensitivity = protocol_sensitivity(computed, alpha=options["alpha"])
+    table = run.standing().mark(computed)
     with only_mine():
         table.to_parquet(run.path / "contrasts.parquet", index=False)
         best.to_parquet(run.path / "best.parquet", index=False)
@@ -132,6 +133,7 @@ def manifest(run: Run) -> dict[str, Any]:
         "margin": analysis.equivalence_margin,
         "missing": analysis.missing,
         "confirmatory": list(analysis.confirmatory),
+        "registration": _registration(run),
         "seed": lock["seed"],
         "models": [
             {"label": label, **model, **served.get(label, {})}
@@ -145,6 +147,16 @@ def manifest(run: Run) -> dict[str, Any]:
         "cost_usd": _cost(run),
         "wall_s": status.get("wall_s"),
         "warnings": _warnings(run, served),
+    }
+
+
+def _registration(run: Run) -> dict[str, Any]:
+    """Whether the analysis is the registered one, in words."""
+    found = run.standing()
+    return {
+        "text": found.sentences(),
+        "registered": found.registration is not None,
+        "caution": found.registration is not None and not found.is_registered,
     }
 
 

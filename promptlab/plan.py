@@ -226,6 +226,7 @@ class Plan:
             exclude={
                 **dict.fromkeys(_HOW_TO_ASK, True),
                 "models": {"__all__": set(_HOW_TO_ASK_ONE)},
+                "analysis": {"registration"},
             },
         )
         content = {

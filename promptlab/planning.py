@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from promptlab.analysis_plan import check_analysis
 from promptlab.conditions import methods, resolve_conditions
 from promptlab.errors import MissingData, SpecError, UserError, did_you_mean
 from promptlab.plan import Draw, LeftOut, Plan, PlannedModel
@@ -40,7 +41,7 @@ def build_plan(
     """
     experiment = spec.experiment
     conditions = resolve_conditions(spec)
-    _check_analysis(spec, conditions)
+    check_analysis(spec, conditions)
     tasks = _find_tasks(spec)
     _check_cards(tasks)
     _check_protocol(spec, tasks)
@@ -135,24 +136,6 @@ def _check_cards(tasks: list[Task]) -> None:
                 get_metric(name)
         except UserError as error:
             raise UserError(f"the card of {task.id}: {error}") from None
-
-
-def _check_analysis(spec: Spec, conditions: tuple[Condition, ...]) -> None:
-    analysis, ids = spec.experiment.analysis, [c.id for c in conditions]
-    if analysis.baseline not in ids:
-        message = f"the baseline '{analysis.baseline}' is not one of the conditions"
-        raise spec.document.error(
-            message + did_you_mean(analysis.baseline, ids), ("analysis", "baseline")
-        )
-    for i, name in enumerate(analysis.confirmatory):
-        if name == analysis.baseline or name in analysis.confirmatory[:i]:
-            what = "is the baseline" if name == analysis.baseline else "is named twice"
-            raise spec.document.error(f"'{name}' {what}", ("analysis", "confirmatory", i))
-        if name not in ids:
-            raise spec.document.error(
-                f"'{name}' is not one of the conditions{did_you_mean(name, ids)}",
-                ("analysis", "confirmatory", i),
-            )
 
 
 def _check_protocol(spec: Spec, tasks: list[Task]) -> None:

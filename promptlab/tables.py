@@ -19,7 +19,15 @@ from promptlab.types import Condition, Response, Status
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["response_of", "write_conditions", "write_plan", "write_responses", "write_scores"]
+__all__ = [
+    "CONDITION_COLUMNS",
+    "condition_row",
+    "response_of",
+    "write_conditions",
+    "write_plan",
+    "write_responses",
+    "write_scores",
+]
 
 _BATCH = 2_000
 T = TypeVar("T")
@@ -238,18 +246,27 @@ def write_conditions(plan: Plan, path: Path) -> None:
     """Write one row for each condition: what the analysis needs to group and name it."""
     import pyarrow as pa
 
-    columns = ("condition", "method", "valence", "library", "text", "matched_to")
-    with row_writer(path, pa.schema([(name, pa.string()) for name in columns])) as table:
+    schema = pa.schema([(name, pa.string()) for name in CONDITION_COLUMNS])
+    with row_writer(path, schema) as table:
         for c in plan.conditions:
-            shuffled = _is_shuffled(c)
-            table.add(
-                c.id,
-                c.method,
-                "none" if shuffled else c.valence,
-                ", ".join(dict.fromkeys(s.library for s in c.stimuli)),
-                c.text,
-                c.stimuli[0].matched_to if len(c.stimuli) == 1 and not shuffled else "",
-            )
+            table.add(*condition_row(c))
+
+
+CONDITION_COLUMNS = ("condition", "method", "valence", "library", "text", "matched_to", "theory")
+
+
+def condition_row(c: Condition) -> tuple[str, ...]:
+    """What the analysis knows of a condition; the columns are `CONDITION_COLUMNS`."""
+    shuffled = _is_shuffled(c)
+    return (
+        c.id,
+        c.method,
+        "none" if shuffled else c.valence,
+        ", ".join(dict.fromkeys(s.library for s in c.stimuli)),
+        c.text,
+        c.stimuli[0].matched_to if len(c.stimuli) == 1 and not shuffled else "",
+        "" if shuffled else ", ".join(dict.fromkeys(t for s in c.stimuli for t in s.theories)),
+    )
 
 
 def _is_shuffled(condition: Condition) -> bool:

@@ -34,6 +34,7 @@ from promptlab.files import write_private
 from promptlab.lock import build_lock
 from promptlab.plan import Plan
 from promptlab.planning import build_plan
+from promptlab.registration import Registration, find_registration
 from promptlab.repair import set_aside_and_rebuild
 from promptlab.runner import Event, JsonlLog, Outcome
 from promptlab.runs import Run, locked_directory, write_json
@@ -149,12 +150,13 @@ async def arun(
     tell("planning")
     plan = build_plan(_as_spec(spec, limit, models, set_values))
     prices_of(plan)  # a budget that cannot be kept is said before anything is written
+    registration = find_registration(plan.spec)
     if on_plan:
         on_plan(plan)
     experiment = plan.spec.experiment
     folder = plan.spec.resolve(experiment.runs_dir) if experiment.runs_dir else settings.runs_dir()
     with locked_directory(plan, folder) as path:
-        handle = _begin(plan, path)
+        handle = _begin(plan, path, registration)
 
         def stage(name: str) -> None:
             update_status(handle, stage=name)
@@ -230,13 +232,15 @@ def _as_spec(
     return load_spec(spec, set_values=set_values, limit=limit, models=models)
 
 
-def _begin(plan: Plan, path: Path) -> Run:
+def _begin(plan: Plan, path: Path, registration: Registration | None) -> Run:
     """Lay out the run directory: what will be asked is on disk before anything is asked."""
     if not (path / "lock.json").exists():
         write_plan(plan, path / "plan.parquet")
         write_conditions(plan, path / "conditions.parquet")
         write_private(path / "spec.yaml", plan.spec.portable_text().encode())
         write_json(path / "lock.json", build_lock(plan, prices_of(plan)))
+    if registration is not None:
+        write_private(path / "registration.json", registration.path.read_bytes())
     handle = Run(path)
     # Of earlier calls only what they spent still holds.
     spent = {label: asdict(s) for label, s in spent_before(handle).items()}

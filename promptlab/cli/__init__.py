@@ -21,6 +21,7 @@ def main() -> None:
         list_,
         models,
         plan,
+        preregister,
         report,
         run,
         schema,

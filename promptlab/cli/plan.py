@@ -40,7 +40,7 @@ def show_plan(built: Plan, *, json: bool) -> None:
 
     prices_of(built)  # a budget in dollars needs them
     models = estimate(built, settings.store_path())
-    detectable = _detectable(built)
+    visible = detectable(built)
     over = over_budget(built, models)
     if json:
         print_json(
@@ -51,24 +51,23 @@ def show_plan(built: Plan, *, json: bool) -> None:
                 "missing_data": dict(built.missing),
                 "left_out": [str(reason) for reason in built.left_out],
                 "over_budget": over,
-                "detectable": detectable,
+                "detectable": visible,
             }
         )
         return
-    _print(built, models, over, detectable)
+    _print(built, models, over, visible)
 
 
-def _detectable(built: Plan) -> list[dict[str, Any]]:
+def detectable(built: Plan) -> list[dict[str, Any]]:
     """Smallest difference a contrast can detect at 80 % power, for tasks that are scored alike."""
     from promptlab.analysis.power import detectable_difference
+    from promptlab.analysis_plan import confirmatory
 
     sizes: dict[str, list[int]] = {}
     for task, draw in built.draws.items():
         sizes.setdefault(built.protocols(task)[1], []).append(len(draw.items))
     analysis = built.spec.experiment.analysis
-    family = len(analysis.confirmatory) or sum(
-        c.method == "stimulus" and c.valence != "neutral" for c in built.conditions
-    )
+    family = len(confirmatory(analysis, built.conditions)) * len(built.models)
     rows = []
     for protocol, counts in sizes.items():
         n_items = round(len(counts) / sum(1 / n for n in counts))
@@ -138,10 +137,12 @@ def _print(
     for warning in built.warnings:
         console.print(f"warning: {warning}", markup=False)
     for row in detectable:
-        console.print(_detectable_sentence(row), markup=False)
+        console.print(detectable_sentence(row), markup=False)
 
 
-def _detectable_sentence(found: dict[str, Any]) -> str:
+def detectable_sentence(found: dict[str, Any]) -> str:
+    """A row of `detectable` in words."""
+
     def points(value: float) -> str:
         return "none" if value != value else f"{100 * value:.1f} points"
 
