@@ -147,3 +147,27 @@ def test_a_target_is_met_on_its_own_side(monkeypatch: pytest.MonkeyPatch) -> Non
         "| memory | 1,234 | MB   | ≤ 200  | not met |",
         "| cold   | 0.046 | ms   |        |         |",
     ]
+
+
+def test_the_statistics_are_measured_beside_scipy(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(FOLDER / "bench_statistics.py"), "--quick", "--results", tmp_path],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    (page,) = tmp_path.glob("*-statistics.md")
+    found = json.loads(page.with_suffix(".json").read_text())
+    rows = {row["what"]: row["value"] for row in found["rows"]}
+    assert {
+        "24 cells, with BCa: peak memory",
+        "bootstrap, BCa: times faster than scipy",
+        "sign-flip test: times faster than scipy",
+        "240 scores, 1 protocol: whole process",
+        "480 scores, 2 protocols: processor time",
+        "240 scores, with report: peak memory",
+    } <= set(rows)
+    assert all(value > 0 for value in rows.values())
+    for name in rows:
+        assert name in page.read_text()
+    assert "scipy permutation_test (1 cells)" in done.stdout
