@@ -117,8 +117,8 @@ def analyze(table: Path, folder: Path, *, report: bool = False) -> Usage:
     """`promptlab analyze`, from the start of the process to its last sentence."""
     out = ["--out", str(folder / "report")] if report else []
     used = run(["-m", "promptlab", "analyze", str(table), *out], folder)
-    wanted = "report:" if report else "over the original"
-    if wanted not in used.output.replace("\n", " "):
+    wanted = "report:" if report else "Choosing the best"
+    if wanted not in used.output:
         raise CommandFailed(f"promptlab analyze did not say '{wanted}'\n{used.output}")
     return used
 
