@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from promptlab.errors import NothingScored, UserError
 from promptlab.files import only_mine
-from promptlab.lock import items_digest
+from promptlab.lock import items_digest, wordings_of_lock
 from promptlab.plan import Plan
 from promptlab.planning import build_plan
 from promptlab.runs import Run, read_json, write_json
@@ -51,6 +51,11 @@ def plan_of(run: Run) -> Plan:
                 f"the items of {task} are not those of {run.path.name}; its data or its card has "
                 "changed since (promptlab data status)"
             )
+    if wordings_of_lock(plan).get("wordings") != run.lock.get("wordings"):
+        raise UserError(
+            f"the wordings of the instructions are not those of {run.path.name}; the file or the "
+            "cards that give them have changed since"
+        )
     return plan
 
 
