@@ -7,7 +7,7 @@ wordings and replicates is the item's score, so neither is ever counted as an it
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -87,6 +87,14 @@ class Grid:
     def count(self, flags: Bools) -> Ints:
         """Flagged rows, tasks x conditions."""
         return np.add.reduceat(flags.astype(np.int64), self.task_rows, axis=0)
+
+    def by_wording(self) -> Grid:
+        """The same rows with every (item, wording) as an item of its own."""
+        sizes = np.diff(np.append(self.item_starts, self.scores.shape[0]))
+        item = np.repeat(np.arange(self.item_starts.size), sizes)
+        starts = np.flatnonzero(np.diff(item, prepend=-1) | np.diff(self.row_wording, prepend=-1))
+        tasks = np.searchsorted(starts, self.task_rows)
+        return replace(self, item_starts=starts, task_starts=tasks)
 
     def pairs(self, missing: Missing = "drop_pair") -> Pairs:
         """Pair every condition with the baseline.

@@ -270,12 +270,13 @@ class Plan:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of what decides the requests and the analysis, and not of how they are sent."""
-        # What a spec leaves at `own` is left out: it was not there before wordings were crossed.
+        # Left out where a spec does not use it: it was not there before wordings were crossed.
+        unused = {} if self.crosses_wordings else {"instructions": True}
         experiment = self.spec.experiment.model_dump(
             mode="json",
             exclude={
                 **dict.fromkeys(_HOW_TO_ASK, True),
-                "instructions": not self.crosses_wordings,
+                **unused,
                 "models": {"__all__": set(_HOW_TO_ASK_ONE)},
             },
         )

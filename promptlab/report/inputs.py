@@ -38,6 +38,7 @@ class Results:
     sensitivity: pd.DataFrame
     examples: pd.DataFrame
     manifest: Mapping[str, Any] = field(default_factory=dict)
+    wordings: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def alpha(self) -> float:
@@ -108,6 +109,14 @@ class Results:
             return pd.DataFrame(columns=["reference", "protocol"])
         return rows[(rows["model"] == model) & (rows["shots"] == shots)]
 
+    def wordings_of(self, panel: Panel) -> pd.DataFrame:
+        """Rows of the wordings table of a panel; none where no wordings were crossed."""
+        rows = self.wordings
+        if rows.empty:
+            return pd.DataFrame(columns=["level"])
+        keep = (rows["model"] == panel.model) & (rows["shots"] == panel.shots)
+        return rows[keep & (rows["protocol"] == panel.protocol)]
+
     def primary_scores(self, panel: Panel) -> pd.DataFrame:
         """The panel's scores."""
         rows = self.scores
@@ -135,6 +144,7 @@ def gather(
     sensitivity: pd.DataFrame | None = None,
     manifest: Mapping[str, Any] | None = None,
     examples: pd.DataFrame | None = None,
+    wordings: pd.DataFrame | None = None,
 ) -> Results:
     """Plain columns of every table, whichever of them there are."""
     return Results(
@@ -146,6 +156,7 @@ def gather(
         sensitivity=_plain(sensitivity, []),
         examples=_plain(examples, []),
         manifest=dict(manifest or {}),
+        wordings=_plain(wordings, []),
     )
 
 

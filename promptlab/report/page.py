@@ -21,6 +21,7 @@ from promptlab.report.controls import matched_controls
 from promptlab.report.findings import cell_losses, panel_name
 from promptlab.report.inputs import Panel, Results, gather
 from promptlab.report.tex import tex
+from promptlab.report.wordings import wording_rows
 
 __all__ = ["write_report"]
 
@@ -36,6 +37,7 @@ def write_report(
     sensitivity: pd.DataFrame | None = None,
     manifest: Mapping[str, Any] | None = None,
     examples: pd.DataFrame | None = None,
+    wordings: pd.DataFrame | None = None,
 ) -> Path:
     """Write `index.html`, `tables/` and `figures/` into a folder.
 
@@ -52,7 +54,8 @@ def write_report(
         sensitivity: as `promptlab.analysis.protocol_sensitivity` returns it.
         manifest: how the run was made; every key is optional (see `promptlab.report.method`).
         examples: items that moved: model, shots, condition, direction (`gained` or `lost`), task,
-            item_id, input, answer_baseline, answer, and optionally expected.
+            item_id, input, answer_baseline, answer, and optionally expected and instruction.
+        wordings: as `promptlab.analysis.wording_sensitivity` returns it.
 
     Returns:
         Path of the page.
@@ -69,6 +72,7 @@ def write_report(
         sensitivity=sensitivity,
         manifest=manifest,
         examples=examples,
+        wordings=wordings,
     )
     if not results.panels:
         raise UserError("there is nothing to report: the table has no contrasts over tasks")
@@ -110,6 +114,7 @@ def _write_tables(results: Results, folder: Path) -> None:
         "contrasts": results.contrasts,
         "best": results.best,
         "sensitivity": results.sensitivity,
+        "wordings": results.wordings,
         "conditions": results.conditions,
         "losses": cell_losses(primary),
         "controls": _stacked(results, results.panels, _control_frame),
@@ -179,6 +184,7 @@ def _baseline_frame(results: Results, panel: Panel) -> pd.DataFrame:
 _PANEL_TABLES = {
     "contrasts": ("Differences from the baseline", tables.macro_rows),
     "controls": ("Against matched neutral sentences", tables.control_rows),
+    "wordings": ("Wordings of the instruction", wording_rows),
 }
 _PLACE_TABLES = {
     "baseline": ("Score of the baseline", baseline_table),
