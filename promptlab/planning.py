@@ -155,9 +155,9 @@ def _check_wordings(
 
 
 def _check_crossing(spec: Spec, draws: Mapping[str, Draw]) -> None:
-    if all(len(draw.wordings) < 2 for draw in draws.values()):
+    if all(wording.id == OWN for draw in draws.values() for wording in draw.wordings):
         raise spec.document.error(
-            "no task has two wordings to cross; give a task card 'paraphrases: [...]', or write "
+            "no task has paraphrases; give a task card 'paraphrases: [...]', or write "
             "{file: wordings.yaml} with lists of instructions by task id",
             ("instructions",),
         )
