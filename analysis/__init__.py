@@ -44,8 +44,8 @@ _HOMES = {
     "sensitivity": "SENSITIVITY_COLUMNS protocol_sensitivity",
     "wording": "best_sentences points sentence sentences",
     "wordings": "CrossedMean crossed_mean",
-    "wording_sensitivity": "WORDING_COLUMNS wording_sensitivity",
-    "wording_sentences": "wording_sentence wording_sentences",
+    "wording_table": "WORDING_COLUMNS wording_sensitivity",
+    "wording_words": "wording_sentence wording_sentences",
     "export": "latex printable write_table",
     "analyze": "Analysis analyze_scores analyze_table",
 }

@@ -14,8 +14,8 @@ from promptlab.analysis.pairing import Missing
 from promptlab.analysis.sensitivity import protocol_sensitivity
 from promptlab.analysis.tables import check_scores, read_scores
 from promptlab.analysis.wording import best_sentences, sentences
-from promptlab.analysis.wording_sensitivity import wording_sensitivity
-from promptlab.analysis.wording_sentences import wording_sentences
+from promptlab.analysis.wording_table import wording_sensitivity
+from promptlab.analysis.wording_words import wording_sentences
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -80,7 +80,7 @@ def analyse_run(run: Run) -> pd.DataFrame:
     from promptlab.analysis.best import best_of_stimuli
     from promptlab.analysis.contrast_table import contrasts
     from promptlab.analysis.sensitivity import protocol_sensitivity
-    from promptlab.analysis.wording_sensitivity import wording_sensitivity
+    from promptlab.analysis.wording_table import wording_sensitivity
 
     scores, conditions = run.scores(), run.conditions()
     if not scores["score"].notna().any():
@@ -149,6 +149,7 @@ def manifest(run: Run) -> dict[str, Any]:
             for label, model in lock["models"].items()
         ],
         "tasks": lock["tasks"],
+        "wordings": lock.get("wordings", {}),
         "left_out": lock["left_out"],
         "versions": lock["versions"],
         "counts": status.get("responses", {}),

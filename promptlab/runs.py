@@ -118,7 +118,7 @@ class Run:
             return self._table("wordings")
         import pandas as pd
 
-        from promptlab.analysis.wording_sensitivity import WORDING_COLUMNS
+        from promptlab.analysis.wording_table import WORDING_COLUMNS
 
         return pd.DataFrame(columns=list(WORDING_COLUMNS))
 

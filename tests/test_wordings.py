@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -94,7 +95,7 @@ def test_without_the_key_nothing_changes(card: Path) -> None:
 def test_a_wording_is_named_by_its_place_and_none_is_asked_twice(card: Path) -> None:
     assert ids(plan(card)) == ["own", "w01", "w03", "w04", "w05"]
     drawn = [ids(plan(card, {"paraphrases": n})) for n in (1, 2, 3)]
-    for fewer, more in zip(drawn, drawn[1:], strict=False):
+    for fewer, more in itertools.pairwise(drawn):
         assert set(fewer) < set(more)
         assert more == sorted(more)
     assert any(ids(plan(card, {"paraphrases": 2}, seed=s)) != drawn[1] for s in range(8))
@@ -223,7 +224,8 @@ def test_the_annotations_of_instruction_induction(suites_dir: Path) -> None:
             assert wording.text == wording.text.strip()
             assert wording.text.endswith((".", ":", "?", "!"))
     letters = {w.id for w in built.draws["instruction_induction/first_word_letter"].wordings}
-    assert "w02" in letters and "w03" not in letters  # the same but for its case
+    assert "w02" in letters
+    assert "w03" not in letters
     found = cells(built)
     for (task, _, shots), asked in found.items():
         assert asked == found[task, "original", shots]
@@ -298,7 +300,8 @@ def test_a_run_from_spec_to_report(crossed: dict[str, Any]) -> None:
     found = run.wordings().query("level == 'macro' and primary").set_index("condition")
     assert set(found.index) == {"EP02", "NP01"}
     # The wordings' table is of the one task that has several; the contrasts are of both.
-    assert (found["n_tasks"] == 1).all() and (macro["n_tasks"] == 2).all()
+    assert (found["n_tasks"] == 1).all()
+    assert (macro["n_tasks"] == 2).all()
     assert (found["n_wordings"] == 4).all()
     cell = run.contrasts().query("level == 'cell' and primary and task == 'user/first_letter'")
     for row in cell.to_dict("records"):

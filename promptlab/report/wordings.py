@@ -6,12 +6,14 @@ from typing import Any
 
 import pandas as pd
 
-from promptlab.analysis.wording_sentences import wording_sentence
+from promptlab.analysis.wording_words import wording_sentence
 from promptlab.report import numbers as say
 from promptlab.report.inputs import Panel, Results
 from promptlab.report.tables import Row, Table
 
 __all__ = ["wording_caption", "wording_finding", "wording_rows", "wording_words"]
+
+_SIGNS = {"better": "▲", "worse": "▼", "equivalent": "="}
 
 
 def _macro(results: Results, panel: Panel) -> pd.DataFrame:
@@ -34,16 +36,17 @@ def wording_finding(results: Results, panel: Panel) -> tuple[str, bool] | None:
     changed = rows[rows["flips"].astype(bool)]
     start = f"Under {say.plural(wordings, 'wording')} of {say.plural(tasks, 'instruction')}, "
     if changed.empty:
-        who = "its conclusion does" if len(rows) == 1 else f"none of {len(rows)} conclusions does"
-        text = f"{start}{who}{' not' if len(rows) == 1 else ''} depend on the wording"
+        text = f"{start}no conclusion changes with the wording"
     else:
         names = [f"{r['condition']}: {r['why']}" for r in changed.to_dict("records")]
         verb = "depends" if len(changed) == 1 else "depend"
         count = f"{len(changed)} of {say.plural(len(rows), 'conclusion')}"
         text = f"{start}{count} {verb} on the wording ({say.joined(names, most=4)})"
-    low, high = rows["opposite"].min(), rows["opposite"].max()
-    share = say.per_cent(low) if len(rows) == 1 else f"{say.per_cent(low)} to {say.per_cent(high)}"
-    return f"{text}; {share} of the wordings have the other sign.", bool(len(changed))
+    ends = [say.per_cent(share) for share in (rows["opposite"].min(), rows["opposite"].max())]
+    share = " to ".join(dict.fromkeys(ends))
+    whose = " (by condition)" if len(set(ends)) > 1 else ""
+    text += f"; under {share} of the wordings{whose} the difference has the other sign."
+    return text, bool(len(changed))
 
 
 def wording_rows(results: Results, panel: Panel) -> Table:
@@ -52,7 +55,7 @@ def wording_rows(results: Results, panel: Panel) -> Table:
         Row(
             (
                 str(r["condition"]),
-                f"{say.count(r['n_wordings'])} ({say.plural(int(r['n_tasks']), 'task')})",
+                say.count(r["n_wordings"]),
                 say.signed(r["difference"]),
                 *(_scope(r, scope) for scope in ("items", "wordings", "tasks")),
                 say.signed(r["own_difference"]),
@@ -69,25 +72,26 @@ def wording_rows(results: Results, panel: Panel) -> Table:
         "Wordings",
         "Points",
         "New items",
-        "And new wordings",
-        "And new tasks",
-        "Own wording",
-        "One wording a task",
+        "New wordings",
+        "New tasks",
+        "Own only",
+        "One a task",
         "Other sign",
         "Verdict",
     )
     notes = (
-        "Intervals and verdicts of this table are by t and not corrected for the number of "
-        "conditions, so that only the wording can make them differ. “One wording a task” holds "
-        "95 % of the differences that experiments with a single wording of each instruction "
-        "would have found in these answers.",
+        "New items: under these very wordings; new wordings: of other items too; new tasks: of "
+        "other wordings too. The signs ▲ better, ▼ worse and = equivalent are of t intervals that "
+        "are not corrected for the number of conditions, so that only the wording can make them "
+        "differ. Own only: under the task card's own wording alone. One a task: the range of 95 % "
+        "of the differences that these answers give with a single wording of each instruction.",
     )
-    return Table(columns, "llrrrrrrrl", rows, notes if rows else ())
+    return Table(columns, "lrrrrrrrrl", rows, notes if rows else ())
 
 
 def _scope(row: dict[Any, Any], scope: str) -> str:
     ends = say.interval(row[f"{scope}_lower"], row[f"{scope}_upper"])
-    return f"{ends} {row[f'{scope}_verdict']}" if ends else say.DASH
+    return f"{ends} {_SIGNS.get(str(row[f'{scope}_verdict']), '')}".strip() if ends else say.DASH
 
 
 def wording_caption(results: Results) -> str:
