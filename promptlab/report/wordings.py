@@ -60,7 +60,6 @@ def wording_rows(results: Results, panel: Panel) -> Table:
                 *(_scope(r, scope) for scope in ("items", "wordings", "tasks")),
                 say.signed(r["own_difference"]),
                 say.interval(r["one_lower"], r["one_upper"]) or say.DASH,
-                say.per_cent(r["opposite"]),
                 str(r["verdict"]),
             ),
             mark="flips" if r["flips"] else "",
@@ -76,17 +75,17 @@ def wording_rows(results: Results, panel: Panel) -> Table:
         "New tasks",
         "Own only",
         "One a task",
-        "Other sign",
         "Verdict",
     )
     notes = (
-        "New items: under these very wordings; new wordings: of other items too; new tasks: of "
-        "other wordings too. The signs ▲ better, ▼ worse and = equivalent are of t intervals that "
-        "are not corrected for the number of conditions, so that only the wording can make them "
-        "differ. Own only: under the task card's own wording alone. One a task: the range of 95 % "
-        "of the differences that these answers give with a single wording of each instruction.",
+        "New items: for other items under these very wordings; new wordings: for other items and "
+        "wordings of these tasks; new tasks: for other tasks as well. The signs ▲ better, ▼ worse "
+        "and = equivalent are of t intervals, not corrected for the number of conditions, so that "
+        "only the wording can make them differ. Own only: under the task card's own wording "
+        "alone. One a task: the range of 95 % of the differences that these answers give with a "
+        "single wording of each instruction.",
     )
-    return Table(columns, "lrrrrrrrrl", rows, notes if rows else ())
+    return Table(columns, "lrrrrrrrl", rows, notes if rows else ())
 
 
 def _scope(row: dict[Any, Any], scope: str) -> str:

@@ -16,6 +16,7 @@ from promptlab.analysis import (
     contrasts,
     crossed_mean,
     figures,
+    tost_t,
     wording_sensitivity,
     wording_sentences,
 )
@@ -95,7 +96,8 @@ def test_what_depends_on_the_wording_is_flagged(scores: pd.DataFrame) -> None:
     assert steady["why"] == ""
     assert steady["opposite"] == 0
     assert 0.5 < steady["one_same"] <= 1
-    assert found.loc["nothing", "verdict"] == "equivalent"
+    nothing = macro(wording_sensitivity(scores, margin=0.1)).loc["nothing"]
+    assert nothing["verdict"] == "equivalent"
     fickle = found.loc["fickle"]
     assert fickle["wordings_verdict"] == "inconclusive"
     assert fickle["items_verdict"] in ("better", "equivalent")
@@ -145,6 +147,15 @@ def test_differences_are_those_of_the_contrasts(scores: pd.DataFrame) -> None:
         assert other.loc[c, "planned"] == 480
 
 
+def test_equivalence_is_the_two_one_sided_tests(scores: pd.DataFrame) -> None:
+    for margin in (0.01, 0.02, 0.03, 0.05):
+        table = wording_sensitivity(scores, margin=margin)
+        means = table.query("level == 'task' and condition == 'nothing'")["difference"]
+        inside = tost_t(means, margin).pvalue <= 0.05
+        verdict = macro(table).loc["nothing", "tasks_verdict"]
+        assert verdict == ("equivalent" if inside else "inconclusive")
+
+
 def test_fixed_tasks_judge_by_wordings(scores: pd.DataFrame) -> None:
     found = macro(wording_sensitivity(scores, tasks="fixed"))
     assert (found["verdict"] == found["wordings_verdict"]).all()
@@ -157,13 +168,13 @@ def test_fixed_tasks_judge_by_wordings(scores: pd.DataFrame) -> None:
 def test_verdicts_hold_under_the_null() -> None:
     """Effects that differ by wording, 0 on average: items alone claim them, wordings do not."""
     rng = np.random.default_rng(8)
-    effects = {f"c{k:03d}": rng.normal(0, 0.05, (2, 4)) for k in range(150)}
-    found = macro(wording_sensitivity(scored(effects, tasks=2, n=40, seed=9), tasks="fixed"))
+    effects = {f"c{k:03d}": rng.normal(0, 0.05, (2, 4)) for k in range(100)}
+    found = macro(wording_sensitivity(scored(effects, tasks=2, n=30, seed=9), tasks="fixed"))
     claimed = {
         scope: float(found[f"{scope}_verdict"].isin(["better", "worse"]).mean())
         for scope in ("items", "wordings")
     }
-    assert claimed["wordings"] <= 0.05 + 3 * (0.05 * 0.95 / 150) ** 0.5
+    assert claimed["wordings"] <= 0.05 + 3 * (0.05 * 0.95 / 100) ** 0.5
     assert claimed["items"] > 0.3
     flagged = found["items_verdict"].isin(["better", "worse"]) & (
         found["items_verdict"] != found["wordings_verdict"]
@@ -177,7 +188,7 @@ def test_one_wording_is_nothing_to_compare(scores: pd.DataFrame) -> None:
         found = wording_sensitivity(given)
         assert found.empty
         assert tuple(found.columns) == WORDING_COLUMNS
-        assert analyze_scores(given).wordings is not None
+        assert analyze_scores(given, n_permutations=20).wordings is not None
     # A condition with one wording, and a task with one, are left out; the others are not.
     keep = (scores["condition"] != "fickle") | (scores["instruction"] == "own")
     keep &= (scores["task"] != "s/t2") | (scores["instruction"] == "w01")
@@ -233,7 +244,7 @@ def test_sentences(scores: pd.DataFrame) -> None:
     assert "The conclusion depends on the wording: " in fickle
     single = wording_sentences(wording_sensitivity(scores[scores["task"] == "s/t0"]))
     assert "over 1 task under 4 wordings" in single[0]
-    assert any("depends on the wording" in s for s in analyze_scores(scores).sentences())
+    assert any("depends on the wording" in s for s in analyze_scores(scores, n_permutations=20).sentences())
 
 
 def test_the_figure_shows_every_wording(scores: pd.DataFrame) -> None:
