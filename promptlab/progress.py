@@ -206,7 +206,10 @@ class Snapshot:
             tuple(
                 Flagged(
                     Cell(
-                        *(f[k] for k in ("model", "task", "condition", "shots")),
+                        f["model"],
+                        f["task"],
+                        f["condition"],
+                        f["shots"],
                         f.get("instruction", OWN),
                     ),
                     f["planned"],

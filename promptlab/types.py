@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 __all__ = [
     "OWN",
@@ -33,7 +33,7 @@ Position = Literal["after_instruction", "before_instruction", "system", "after_i
 Status = Literal["ok", "truncated", "empty", "refused", "filtered", "error"]
 """What became of a request. Only `ok` is scored without saying so."""
 
-OWN = "own"
+OWN: Final = "own"
 """Id of the instruction as the task card words it."""
 
 Method = Literal["text", "logprob"]

@@ -244,7 +244,9 @@ def test_sentences(scores: pd.DataFrame) -> None:
     assert "The conclusion depends on the wording: " in fickle
     single = wording_sentences(wording_sensitivity(scores[scores["task"] == "s/t0"]))
     assert "over 1 task under 4 wordings" in single[0]
-    assert any("depends on the wording" in s for s in analyze_scores(scores, n_permutations=20).sentences())
+    assert any(
+        "depends on the wording" in s for s in analyze_scores(scores, n_permutations=20).sentences()
+    )
 
 
 def test_the_figure_shows_every_wording(scores: pd.DataFrame) -> None:
