@@ -134,7 +134,11 @@ def tally_of(plan: Plan, prices: Prices) -> Tally:
     return Tally(
         {model.label: plan.n_requests for model in plan.models},
         prices,
-        {Cell(model.label, *cell): size for model in plan.models for *cell, size in sizes},
+        {
+            Cell(model.label, task, condition, shots, wording): size
+            for model in plan.models
+            for task, condition, shots, wording, size in sizes
+        },
     )
 
 

@@ -81,9 +81,9 @@ def wordings(
         own = (mine["instruction"] == "own").to_numpy()
         ax.plot(x[~own], y[~own], "o", ms=2.6, mew=0, color=_DOT, alpha=0.7, zorder=2)
         ax.plot(x[own], y[own], "x", ms=3.2, mew=0.9, color=_OWN, zorder=3)
-        inner, outer = ends[line.key][:2], ends[line.key][2:]
-        marks.whisker(ax, line.y, *outer, limit, _MEAN, width=1.0)
-        marks.whisker(ax, line.y, *inner, limit, _MEAN, width=2.6)
+        low, high, lowest, highest = ends[line.key]
+        marks.whisker(ax, line.y, lowest, highest, limit, _MEAN, width=1.0)
+        marks.whisker(ax, line.y, low, high, limit, _MEAN, width=2.6)
         ax.plot(100 * float(by_id[line.key]["difference"]), line.y, "D", ms=4.2, color=_MEAN,
                 mec="white", mew=0.6, zorder=5)  # fmt: skip
     ax.set_xlim(-limit, limit)
@@ -100,14 +100,12 @@ def wordings(
     return ax
 
 
-def _ends(row: dict[Any, Any]) -> tuple[float, ...]:
+def _ends(row: dict[Any, Any]) -> tuple[float, float, float, float]:
     """Ends of the inner and the outer interval, in points."""
     outer = "tasks" if np.isfinite(row["tasks_lower"]) else "wordings"
-    return tuple(
-        100 * float(row[f"{scope}_{end}"])
-        for scope in ("items", outer)
-        for end in ("lower", "upper")
-    )
+    names = ("items_lower", "items_upper", f"{outer}_lower", f"{outer}_upper")
+    low, high, lowest, highest = (100 * float(row[name]) for name in names)
+    return low, high, lowest, highest
 
 
 def _legend(own: bool) -> list[Line2D]:
