@@ -66,6 +66,9 @@ _HOMES = {
     "best": "BEST_COLUMNS LabelPermutation best_of_stimuli label_permutation",
     "sensitivity": "SENSITIVITY_COLUMNS protocol_sensitivity",
     "wording": "best_sentences points sentence sentences",
+    "wordings": "CrossedMean crossed_mean",
+    "wording_table": "WORDING_COLUMNS wording_sensitivity",
+    "wording_words": "wording_sentence wording_sentences",
     "export": "latex printable write_table",
     "analyze": "Analysis analyze_scores analyze_table",
 }

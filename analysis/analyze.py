@@ -15,6 +15,8 @@ from promptlab.analysis.pairing import Missing
 from promptlab.analysis.sensitivity import protocol_sensitivity
 from promptlab.analysis.tables import check_scores, read_scores
 from promptlab.analysis.wording import best_sentences, sentences
+from promptlab.analysis.wording_table import wording_sensitivity
+from promptlab.analysis.wording_words import wording_sentences
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,6 +35,7 @@ class Analysis:
         best: the best stimulus per task beside its null, one row a model, shots and protocol.
         sensitivity: verdicts that depend on the scoring protocol.
         alpha: level of the verdicts.
+        wordings: verdicts that depend on the wording of the instruction; empty with one wording.
     """
 
     scores: pd.DataFrame
@@ -40,12 +43,16 @@ class Analysis:
     best: pd.DataFrame
     sensitivity: pd.DataFrame
     alpha: float = 0.05
+    wordings: pd.DataFrame | None = None
 
     def sentences(self, level: str | None = "macro") -> list[str]:
-        """A sentence for every contrast of that level, and those on the best of the stimuli."""
+        """A sentence for every contrast of that level, and on the best stimuli and wordings."""
         said = sentences(self.contrasts, level=level, alpha=self.alpha)
         several = self.best[self.best["n_stimuli"] > 1]
-        return said + best_sentences(several)
+        said += best_sentences(several)
+        if self.wordings is not None and len(self.wordings):
+            said += wording_sentences(self.wordings, alpha=self.alpha)
+        return said
 
     def to_frame(self) -> pd.DataFrame:
         """The contrasts table."""
@@ -106,6 +113,16 @@ def analyze_scores(
         best=best,
         sensitivity=protocol_sensitivity(found, alpha=alpha),
         alpha=alpha,
+        wordings=wording_sensitivity(
+            table,
+            conditions,
+            baseline=baseline,
+            alpha=alpha,
+            margin=margin,
+            tasks=tasks,
+            missing=missing,
+            seed=seed,
+        ),
     )
 
 

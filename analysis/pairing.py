@@ -1,13 +1,13 @@
 """From rows of scores to paired arrays: items x conditions for each model, shots and protocol.
 
-Rows pair on (task, item, replicate). The mean over an item's paired replicates is the item's
-score, so replicates are never counted as items.
+Rows pair on (task, item, wording of the instruction, replicate). The mean over an item's paired
+wordings and replicates is the item's score, so neither is ever counted as an item.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -49,11 +49,14 @@ class Grid:
         tasks: sorted ids.
         conditions: ids; the first is the baseline.
         primary: of each task, whether the protocol decides for it.
-        scores: rows x conditions, NaN = not scored; rows are (task, item, replicate), sorted.
+        scores: rows x conditions, NaN = not scored; rows are (task, item, wording, replicate),
+            sorted.
         planned: rows x conditions, whether the row was in the table at all.
         truncated: rows x conditions, whether the answer was cut off.
         item_starts: first row of each item.
         task_starts: first item of each task.
+        wordings: sorted ids of the wordings of the instruction.
+        row_wording: wording of each row.
     """
 
     model: str
@@ -67,6 +70,8 @@ class Grid:
     truncated: Bools
     item_starts: Ints
     task_starts: Ints
+    wordings: tuple[str, ...]
+    row_wording: Ints
 
     @property
     def item_task(self) -> Ints:
@@ -82,6 +87,14 @@ class Grid:
     def count(self, flags: Bools) -> Ints:
         """Flagged rows, tasks x conditions."""
         return np.add.reduceat(flags.astype(np.int64), self.task_rows, axis=0)
+
+    def by_wording(self) -> Grid:
+        """The same rows with every (item, wording) as an item of its own."""
+        sizes = np.diff(np.append(self.item_starts, self.scores.shape[0]))
+        item = np.repeat(np.arange(self.item_starts.size), sizes)
+        starts = np.flatnonzero(np.diff(item, prepend=-1) | np.diff(self.row_wording, prepend=-1))
+        tasks = np.searchsorted(starts, self.task_rows)
+        return replace(self, item_starts=starts, task_starts=tasks)
 
     def pairs(self, missing: Missing = "drop_pair", weights: Array | None = None) -> Pairs:
         """Pair every condition with the baseline, or one weighted side with the other.
@@ -189,13 +202,15 @@ def _grid(part: pd.DataFrame, model: str, shots: int, protocol: str, conditions:
 
     task, tasks = pd.factorize(part["task"], sort=True)
     item, items = pd.factorize(part["item_id"], sort=True)
-    replicate = part["replicate"].to_numpy()
-    repeats = int(replicate.max()) + 1
+    wording, wordings = pd.factorize(part["instruction"], sort=True)
+    replicates = int(part["replicate"].max()) + 1
+    repeat = wording.astype(np.int64) * replicates + part["replicate"].to_numpy()
+    repeats = len(wordings) * replicates
     present = set(part["condition"].unique())
     used = [c for c in conditions if c in present or c == conditions[0]]
     column = pd.Categorical(part["condition"], categories=used).codes
     item_key = task.astype(np.int64) * len(items) + item
-    row_keys, row = np.unique(item_key * repeats + replicate, return_inverse=True)
+    row_keys, row = np.unique(item_key * repeats + repeat, return_inverse=True)
     item_keys, item_starts = np.unique(row_keys // repeats, return_index=True)
     _, task_starts = np.unique(item_keys // len(items), return_index=True)
     shape = (row_keys.size, len(used))
@@ -218,6 +233,8 @@ def _grid(part: pd.DataFrame, model: str, shots: int, protocol: str, conditions:
         truncated=truncated,
         item_starts=item_starts.astype(np.int64),
         task_starts=task_starts.astype(np.int64),
+        wordings=tuple(str(w) for w in wordings),
+        row_wording=row_keys % repeats // replicates,
     )
 
 
@@ -256,8 +273,8 @@ def _check_overlap(grid: Grid) -> None:
         if apart.size:
             raise UnpairedScores(
                 f"{where}, task {grid.tasks[apart[0]]}: '{condition}' and "
-                f"'{grid.conditions[0]}' have no item in common; give the same items (item_id and "
-                "replicate) in both"
+                f"'{grid.conditions[0]}' have no item in common; give the same items (item_id, "
+                "instruction and replicate) in both"
             )
         if not shared[:, k].any():
             raise UnpairedScores(

@@ -35,6 +35,7 @@ SENSITIVITY_COLUMNS = (
     "upper",
     "verdict",
     "flips",
+    "sign_flips",
 )
 _KEPT = ["difference", "lower", "upper", "verdict"]
 _WHAT = ["contrast", "condition", "baseline"]
@@ -42,6 +43,9 @@ _WHAT = ["contrast", "condition", "baseline"]
 
 def protocol_sensitivity(contrasts: pd.DataFrame, *, alpha: float = 0.05) -> pd.DataFrame:
     """Compare the macro result under each other protocol with that under the primary one.
+
+    Where tasks have different primary protocols, each of them is also compared with every other
+    that scores some of its tasks.
 
     The two are computed on the tasks that both protocols score, so that a difference is one of
     scoring and not of tasks.
@@ -52,7 +56,8 @@ def protocol_sensitivity(contrasts: pd.DataFrame, *, alpha: float = 0.05) -> pd.
 
     Returns:
         One row for each model, shots, contrast and non-primary protocol, columns
-        `SENSITIVITY_COLUMNS`; `flips` where the verdict differs. Empty with one protocol.
+        `SENSITIVITY_COLUMNS`; `flips` where the verdict differs, `sign_flips` where the sign of
+        the difference does. Empty with one protocol.
     """
     import pandas as pd
 
@@ -66,9 +71,13 @@ def protocol_sensitivity(contrasts: pd.DataFrame, *, alpha: float = 0.05) -> pd.
         primary = [p for p in tasks if macro.loc[macro["protocol"] == p, "primary"].any()]
         references = primary or list(tasks)[:1]
         for protocol in tasks:
-            if protocol in references:
+            # Two primary protocols are compared once, the first of them being the reference.
+            known = (
+                references[: references.index(protocol)] if protocol in references else references
+            )
+            if not known:
                 continue
-            reference = max(references, key=lambda r: len(tasks[r] & tasks[protocol]))
+            reference = max(known, key=lambda r: len(tasks[r] & tasks[protocol]))
             shared = tasks[reference] & tasks[protocol]
             if shared:
                 first, second = (
@@ -89,7 +98,10 @@ def _compare(
     left = first[[*key, "valence", *_KEPT]].rename(columns=renamed)
     out = left.merge(second[[*key, *_KEPT]], on=key)
     out = out.assign(reference=reference, protocol=protocol, n_tasks=n_tasks)
-    return out.assign(flips=out["verdict"] != out["reference_verdict"])
+    return out.assign(
+        flips=out["verdict"] != out["reference_verdict"],
+        sign_flips=out["difference"] * out["reference_difference"] < 0,
+    )
 
 
 def _on_tasks(

@@ -11,6 +11,7 @@ defaults:
 | task | the data set the item belongs to; item ids are told apart by task | `all` |
 | model | who answered | `model` |
 | shots | number of demonstrations | 0 |
+| instruction | wording of the task's instruction, where several were asked | `own` |
 | replicate | 0, 1, ... for repeated answers to the same prompt | 0 |
 | protocol, metric | how the answer was scored | `score` |
 | primary | whether this protocol decides for the task | true |
@@ -39,6 +40,7 @@ _DEFAULTS: dict[str, str | int] = {
     "model": "model",
     "task": "all",
     "shots": 0,
+    "instruction": "own",
     "replicate": 0,
     "protocol": "score",
     "metric": "score",
@@ -46,7 +48,7 @@ _DEFAULTS: dict[str, str | int] = {
     "method": "text",
 }
 SCORE_COLUMNS = (*REQUIRED, *_DEFAULTS, "status")
-KEY = ["model", "task", "condition", "shots", "replicate", "item_id", "protocol"]
+KEY = ["model", "task", "condition", "shots", "instruction", "replicate", "item_id", "protocol"]
 """What identifies a row."""
 
 _STATUSES = ("ok", "truncated", "empty", "refused", "filtered", "error", "missing")
@@ -135,7 +137,8 @@ def check_scores(frame: pd.DataFrame, *, source: str = "the table of scores") ->
         if values.isna().any() or (values % 1 != 0).any() or (values < 0).any():
             raise UserError(f"{source}: column '{column}' must hold whole numbers from 0")
         out[column] = values.astype("int64")
-    for column in ("model", "task", "condition", "item_id", "protocol", "metric", "method"):
+    names = ("model", "task", "condition", "item_id", "instruction", "protocol", "metric", "method")
+    for column in names:
         missing = out[column].isna()
         if missing.any() and column in ("metric", "method"):
             # Nothing was read from a row without a score.

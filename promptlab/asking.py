@@ -128,16 +128,16 @@ def tally_of(plan: Plan, prices: Prices) -> Tally:
     """A tally of everything that is planned."""
     replicates = plan.spec.experiment.replicates
     sizes = [
-        (task, condition.id, shots, replicates * len(plan.draws[task].items))
-        for task, condition, shots in plan.shapes
+        (task, condition.id, shots, wording.id, replicates * len(plan.draws[task].items))
+        for task, condition, shots, wording in plan.shapes
     ]
     return Tally(
         {model.label: plan.n_requests for model in plan.models},
         prices,
         {
-            Cell(model.label, task, condition, shots): size
+            Cell(model.label, task, condition, shots, wording): size
             for model in plan.models
-            for task, condition, shots, size in sizes
+            for task, condition, shots, wording, size in sizes
         },
     )
 

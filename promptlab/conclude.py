@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from promptlab.errors import NothingScored, UserError
 from promptlab.files import only_mine
-from promptlab.lock import items_digest
+from promptlab.lock import items_digest, wordings_of_lock
 from promptlab.plan import Plan
 from promptlab.planning import build_plan
 from promptlab.runs import Run, read_json, write_json
@@ -51,6 +51,11 @@ def plan_of(run: Run) -> Plan:
                 f"the items of {task} are not those of {run.path.name}; its data or its card has "
                 "changed since (promptlab data status)"
             )
+    if wordings_of_lock(plan).get("wordings") != run.lock.get("wordings"):
+        raise UserError(
+            f"the wordings of the instructions are not those of {run.path.name}; the file or the "
+            "cards that give them have changed since"
+        )
     return plan
 
 
@@ -66,7 +71,7 @@ def score_run(run: Run, plan: Plan | None = None) -> int:
 
 
 def analyse_run(run: Run) -> pd.DataFrame:
-    """Compute and keep the run's contrasts, best-of table and protocol sensitivity.
+    """Compute and keep the run's contrasts, best-of table, protocol and wording sensitivity.
 
     Raises:
         NothingScored: no answer could be scored; says what they were instead.
@@ -75,6 +80,7 @@ def analyse_run(run: Run) -> pd.DataFrame:
     from promptlab.analysis.best import best_of_stimuli
     from promptlab.analysis.contrast_table import contrasts
     from promptlab.analysis.sensitivity import protocol_sensitivity
+    from promptlab.analysis.wording_table import wording_sensitivity
 
     scores, conditions = run.scores(), run.conditions()
     if not scores["score"].notna().any():
@@ -91,6 +97,10 @@ def analyse_run(run: Run) -> pd.DataFrame:
         table.to_parquet(run.path / "contrasts.parquet", index=False)
         best.to_parquet(run.path / "best.parquet", index=False)
         sensitivity.to_parquet(run.path / "sensitivity.parquet", index=False)
+        if "wordings" in run.lock:
+            names = {"baseline", "alpha", "margin", "tasks", "missing", "seed"} & set(options)
+            wordings = wording_sensitivity(scores, conditions, **{n: options[n] for n in names})
+            wordings.to_parquet(run.path / "wordings.parquet", index=False)
     return table
 
 
@@ -112,6 +122,7 @@ def report_run(run: Run) -> Path:
             conditions=run.conditions(),
             tasks=_tasks_table(run),
             sensitivity=run.sensitivity(),
+            wordings=run.wordings(),
             manifest=manifest(run),
             examples=_moved_items(run),
         )
@@ -140,6 +151,7 @@ def manifest(run: Run) -> dict[str, Any]:
             for label, model in lock["models"].items()
         ],
         "tasks": lock["tasks"],
+        "wordings": lock.get("wordings", {}),
         "left_out": lock["left_out"],
         "versions": lock["versions"],
         "counts": status.get("responses", {}),
@@ -222,6 +234,8 @@ def _moved_items(run: Run) -> pd.DataFrame:
     scores = run.scores()
     scores = scores[scores["primary"] & (scores["replicate"] == 0) & scores["score"].notna()]
     key = ["model", "task", "shots", "item_id"]
+    crossed = ["instruction"] if "wordings" in run.lock else []
+    key += crossed
     is_base = scores["condition"] == run.analysis.baseline
     base = scores.loc[is_base, [*key, "score", "answer"]]
     paired = scores[~is_base].merge(base, on=key, suffixes=("", "_baseline"))
@@ -230,11 +244,11 @@ def _moved_items(run: Run) -> pd.DataFrame:
     paired["direction"] = paired["moved"].map(lambda d: "gained" if d > 0 else "lost")
     groups = ["model", "shots", "condition", "direction"]
     few = (
-        paired.sort_values([*groups, "item_id"])
+        paired.sort_values([*groups, "item_id", *crossed])
         .groupby(groups, observed=True)
         .head(_EXAMPLES_PER_CONDITION)
     )
-    columns = [*groups, "task", "item_id", "answer_baseline", "answer"]
+    columns = [*groups, "task", *crossed, "item_id", "answer_baseline", "answer"]
     return _with_texts(run, few[columns].reset_index(drop=True))
 
 
@@ -282,6 +296,7 @@ def analyse_table(
         conditions=None,
         tasks=None,
         sensitivity=found.sensitivity,
+        wordings=found.wordings,
         manifest={
             "name": path.name,
             "baseline": baseline,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from promptlab.pace import Pace
 from promptlab.served import same_model
-from promptlab.types import Cell, Response
+from promptlab.types import OWN, Cell, Response
 
 if TYPE_CHECKING:
     from promptlab.runner.records import Event
@@ -205,7 +205,13 @@ class Snapshot:
             ),
             tuple(
                 Flagged(
-                    Cell(f["model"], f["task"], f["condition"], f["shots"]),
+                    Cell(
+                        f["model"],
+                        f["task"],
+                        f["condition"],
+                        f["shots"],
+                        f.get("instruction", OWN),
+                    ),
                     f["planned"],
                     f["counts"],
                 )

@@ -3,7 +3,7 @@
     runs/<UTC time>_<name>_<hash>/
         spec.yaml  lock.json  status.json  log.jsonl  registration.json (of a registered plan)
         plan.parquet  responses.parquet  scores.parquet  conditions.parquet
-        contrasts.parquet  best.parquet  sensitivity.parquet
+        contrasts.parquet  best.parquet  sensitivity.parquet  wordings.parquet
         report/index.html  report/tables/  report/figures/
 
 A run of the same plan continues in the same directory; a changed spec makes a new one.
@@ -33,7 +33,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Run", "list_runs", "load", "locked_directory"]
 
-_TABLES = ("plan", "responses", "scores", "conditions", "contrasts", "best", "sensitivity")
+_TABLES = (
+    "plan",
+    "responses",
+    "scores",
+    "conditions",
+    "contrasts",
+    "best",
+    "sensitivity",
+    "wordings",
+)
 
 
 class Run:
@@ -133,11 +142,21 @@ class Run:
         """Whether a conclusion depends on the scoring protocol."""
         return self._table("sensitivity")
 
+    def wordings(self) -> pd.DataFrame:
+        """Whether a conclusion depends on the wording of the instructions; empty if not crossed."""
+        if "wordings" in self.lock:
+            return self._table("wordings")
+        import pandas as pd
+
+        from promptlab.analysis.wording_table import WORDING_COLUMNS
+
+        return pd.DataFrame(columns=list(WORDING_COLUMNS))
+
     def figure(self, name: str, *, model: str | None = None, shots: int | None = None) -> Figure:
-        """A figure of the report: `forest`, `heatmap`, `baseline`, `moved` or `sensitivity`.
+        """A figure of the report.
 
         Args:
-            name: which figure.
+            name: `forest`, `heatmap`, `baseline`, `moved`, `sensitivity` or `wordings`.
             model: label of the model; the first unless given.
             shots: number of demonstrations; the first unless given.
         """

@@ -21,7 +21,8 @@ from pydantic import (
 from promptlab.documents import Document, load_document, parse_document, validate
 from promptlab.errors import UserError
 from promptlab.spec_sending import BudgetSpec, Concurrency, Price, Runner, Strict
-from promptlab.types import Position, Style
+from promptlab.spec_wordings import Instructions
+from promptlab.types import OWN, Position, Style
 
 __all__ = [
     "AnalysisSpec",
@@ -226,6 +227,9 @@ class Experiment(Strict):
     """`original`, a stimulus, a baseline method, or a mapping with stimuli and their place."""
     stimuli: Sequence[str] = ()
     """Your own stimulus libraries: YAML files, relative to this file."""
+    instructions: Instructions = OWN
+    """Wordings of each task's instruction: the card's `own`, or `paraphrases`, which are crossed
+    with everything else (`{paraphrases: 4}` draws four, `{file: wordings.yaml}` takes yours)."""
     shots: Annotated[Sequence[Annotated[int, Field(ge=0)]], BeforeValidator(_as_tuple)] = (0,)
     """Numbers of demonstrations; each is crossed with everything else."""
     items: Annotated[int, Field(ge=1, strict=True)] | Literal["all"] = 50
@@ -321,6 +325,10 @@ class Spec:
         }
         if experiment.data_dir:
             absolute["data_dir"] = str(self.resolve(experiment.data_dir).resolve())
+        wordings = experiment.instructions
+        if not isinstance(wordings, str) and wordings.file:
+            path = str(self.resolve(wordings.file).resolve())
+            absolute["instructions"] = wordings.model_dump(exclude_defaults=True) | {"file": path}
         data = self.document.data
         changed = {k: v for k, v in absolute.items() if k in data and data[k] != v}
         if not changed:

@@ -14,12 +14,13 @@ from promptlab.parquet import read_rows, row_writer
 from promptlab.plan import Plan, Planned
 from promptlab.scoring import score_response
 from promptlab.store import Store
-from promptlab.types import Condition, Response, Status
+from promptlab.types import OWN, Condition, Response, Status
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = [
+    "ABSENT",
     "CONDITION_COLUMNS",
     "condition_row",
     "response_of",
@@ -42,6 +43,7 @@ def _cell_fields() -> list[tuple[str, Any]]:
         ("task", name),
         ("condition", name),
         ("shots", pa.int16()),
+        ("instruction", name),
         ("replicate", pa.int16()),
         ("item_id", pa.string()),
     ]
@@ -158,6 +160,7 @@ def _cell_values(planned: Planned) -> tuple[Any, ...]:
         cell.task,
         cell.condition,
         cell.shots,
+        cell.instruction,
         planned.replicate,
         planned.item.item_id,
     )
@@ -198,12 +201,12 @@ def write_scores(plan: Plan, responses: Path, path: Path) -> int:
     two_steps = {c.id for c in plan.conditions if plan.has_second_call(c)}
     suites = {task: task.split("/", 1)[0] for task in plan.draws}
     with row_writer(path, _score_schema()) as table:
-        for row in read_rows(responses, _SCORED):
-            model, task, condition, shots, replicate, item_id, step, status = row[:8]
+        for row in read_rows(responses, _SCORED, ABSENT):
+            model, task, condition, shots, wording, replicate, item_id, step, status = row[:9]
             if condition in two_steps and step == 0 and status in ("ok", "truncated"):
                 continue  # the second call decides
             metrics, primary = protocols[task]
-            cell = (model, suites[task], task, condition, shots, replicate, item_id)
+            cell = (model, suites[task], task, condition, shots, wording, replicate, item_id)
             method = methods[model, task]
             answer = response_of(**dict(zip(_ANSWER, row[_CELL:], strict=True)))
             for score in score_response(items[task][item_id], answer, metrics):
@@ -220,10 +223,13 @@ def write_scores(plan: Plan, responses: Path, path: Path) -> int:
         return table.rows
 
 
-_CELL = 7
+ABSENT = {"instruction": OWN}
+"""Columns that runs of older versions do not have, with what they stand for."""
+
+_CELL = 8
 _ANSWER = ("status", "text", "finish_reason", "choice_logprobs")
 _SCORED = (
-    *("model", "task", "condition", "shots", "replicate", "item_id", "step"),
+    *("model", "task", "condition", "shots", "instruction", "replicate", "item_id", "step"),
     *_ANSWER,
 )
 

@@ -21,6 +21,7 @@ from promptlab.analysis.figures._frames import (
 from promptlab.analysis.figures._heatmap import heatmap
 from promptlab.analysis.figures._moved import moved
 from promptlab.analysis.figures._sensitivity import sensitivity
+from promptlab.analysis.figures._wordings import wordings
 
 __all__ = [
     "VALENCES",
@@ -37,4 +38,5 @@ __all__ = [
     "select",
     "sensitivity",
     "shots_text",
+    "wordings",
 ]

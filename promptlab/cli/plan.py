@@ -103,7 +103,7 @@ def _print(
     console.print(
         f"[bold]{experiment.name}[/]: {_counted(len(built.models), 'model')} x "
         f"{_counted(len(built.draws), 'task')} x {_counted(len(built.conditions), 'condition')} x "
-        f"shots {', '.join(map(str, experiment.shots))} = "
+        f"shots {', '.join(map(str, experiment.shots))}{_wordings(built)} = "
         f"{_counted(built.n_cells, 'cell')}, {_counted(built.n_planned, 'answer')}"
     )
     table = Table(box=None, header_style="bold", pad_edge=False)
@@ -138,6 +138,15 @@ def _print(
         console.print(f"warning: {warning}", markup=False)
     for row in detectable:
         console.print(detectable_sentence(row), markup=False)
+
+
+def _wordings(built: Plan) -> str:
+    """` x 4 wordings`, where the spec crosses them."""
+    if not built.crosses_wordings or not built.draws:
+        return ""
+    counts = [len(draw.wordings) for draw in built.draws.values()]
+    fewest, most = min(counts), max(counts)
+    return f" x {_counted(most, 'wording') if fewest == most else f'{fewest} to {most} wordings'}"
 
 
 def detectable_sentence(found: dict[str, Any]) -> str:

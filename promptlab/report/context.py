@@ -15,6 +15,7 @@ from promptlab.report.findings import Finding, count_verdicts, findings, panel_n
 from promptlab.report.inputs import Panel, Results
 from promptlab.report.kinds import explanation, heading
 from promptlab.report.method import facts, left_out, manifest_tables, methods, warnings, when
+from promptlab.report.wordings import wording_rows, wording_words
 
 __all__ = ["baseline_table", "context"]
 
@@ -198,6 +199,16 @@ def _place(
         "baseline_table": baseline_table(results, first),
         "moved": shown("moved")[0],
         "examples": _examples(results, model, shots),
+        "wordings": [
+            {
+                "protocol": p.panel.protocol,
+                "figure": s,
+                "table": wording_rows(results, p.panel),
+                "words": wording_words(results, p.panel),
+            }
+            for p, s in here
+            if p.kind == "wordings"
+        ],
         "sensitivity": shown("sensitivity"),
         "sensitivity_table": tables.sensitivity_rows(results, first),
         "best": tables.best_rows(results, first),
@@ -272,7 +283,7 @@ def _examples(results: Results, model: str, shots: int) -> list[dict[str, Any]]:
         items = [
             {
                 "direction": str(r["direction"]),
-                "task": str(r["task"]),
+                "task": _task_of(r),
                 "input": _clip(r.get("input")),
                 "expected": _clip(r.get("expected")),
                 "baseline": results.baseline,
@@ -286,6 +297,12 @@ def _examples(results: Results, model: str, shots: int) -> list[dict[str, Any]]:
         out.append({"title": f"Examples of items {say.joined(kinds)} under {condition}",
                     "shown": items})  # fmt: skip
     return out
+
+
+def _task_of(example: Mapping[Any, Any]) -> str:
+    """The task, and the wording of its instruction where that is another than the card's."""
+    wording = str(example.get("instruction") or "own")
+    return str(example["task"]) if wording == "own" else f"{example['task']} (wording {wording})"
 
 
 def _clip(value: Any, length: int = 400) -> str:

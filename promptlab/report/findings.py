@@ -39,6 +39,7 @@ _LABELS = {
     "detectable": "Power",
     "controls": "Neutral controls",
     "scoring": "Scoring",
+    "wording": "Wording",
     "missing": "Missing answers",
     "best": "Best of many",
 }
@@ -55,7 +56,7 @@ def findings(results: Results, panel: Panel) -> list[Finding]:
     """All sentences on a panel, the answer first."""
     macro = results.macro(panel)
     found: list[Finding] = []
-    for part in (_verdicts, _largest, _detectable, _controls, _scoring, _missing, _best):
+    for part in (_verdicts, _largest, _detectable, _controls, _scoring, _wording, _missing, _best):
         found += part(results, panel, macro)
     return found
 
@@ -250,6 +251,7 @@ def _scoring(results: Results, panel: Panel, macro: pd.DataFrame) -> Iterator[Fi
         if reference != panel.protocol:
             continue
         changed = table[table["flips"].astype(bool)]
+        turned = table[table["difference"] * table["reference_difference"] < 0]
         shift = (table["difference"] - table["reference_difference"]).abs().max()
         verdicts = say.plural(len(table), "verdict")
         text = (
@@ -270,7 +272,18 @@ def _scoring(results: Results, panel: Panel, macro: pd.DataFrame) -> Iterator[Fi
                 f"({say.joined(names, most=4)}); "
             )
         text += f"differences shift by up to {100 * shift:.1f} points."
-        yield Finding("scoring", text, caution=bool(len(changed)))
+        if len(turned):
+            names = list(turned["condition"])
+            text += f" The sign of {len(names)} changes ({say.joined(names, most=4)})."
+        yield Finding("scoring", text, caution=bool(len(changed) or len(turned)))
+
+
+def _wording(results: Results, panel: Panel, macro: pd.DataFrame) -> Iterator[Finding]:
+    from promptlab.report.wordings import wording_finding  # which needs the tables, and they this
+
+    del macro
+    if found := wording_finding(results, panel):
+        yield Finding("wording", *found)
 
 
 def cell_losses(scores: pd.DataFrame) -> pd.DataFrame:

@@ -41,6 +41,7 @@ class Results:
     manifest: Mapping[str, Any] = field(default_factory=dict)
     named: pd.DataFrame = field(default_factory=pd.DataFrame)
     """The contrasts that are not a condition against the baseline; the index is the table's."""
+    wordings: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def alpha(self) -> float:
@@ -142,6 +143,14 @@ class Results:
             return pd.DataFrame(columns=["reference", "protocol"])
         return rows[(rows["model"] == model) & (rows["shots"] == shots)]
 
+    def wordings_of(self, panel: Panel) -> pd.DataFrame:
+        """Rows of the wordings table of a panel; none where no wordings were crossed."""
+        rows = self.wordings
+        if rows.empty:
+            return pd.DataFrame(columns=["level"])
+        keep = (rows["model"] == panel.model) & (rows["shots"] == panel.shots)
+        return rows[keep & (rows["protocol"] == panel.protocol)]
+
     def primary_scores(self, panel: Panel) -> pd.DataFrame:
         """The panel's scores."""
         rows = self.scores
@@ -169,6 +178,7 @@ def gather(
     sensitivity: pd.DataFrame | None = None,
     manifest: Mapping[str, Any] | None = None,
     examples: pd.DataFrame | None = None,
+    wordings: pd.DataFrame | None = None,
 ) -> Results:
     """Plain columns of every table, whichever of them there are."""
     every = _plain(contrasts, [])
@@ -184,6 +194,7 @@ def gather(
         examples=_plain(examples, []),
         manifest=dict(manifest or {}),
         named=rest,
+        wordings=_plain(wordings, []),
     )
 
 

@@ -22,6 +22,7 @@ from promptlab.report.findings import cell_losses, panel_name
 from promptlab.report.inputs import Panel, Results, gather
 from promptlab.report.kinds import file_name, heading
 from promptlab.report.tex import tex
+from promptlab.report.wordings import wording_rows
 
 __all__ = ["write_report"]
 
@@ -37,6 +38,7 @@ def write_report(
     sensitivity: pd.DataFrame | None = None,
     manifest: Mapping[str, Any] | None = None,
     examples: pd.DataFrame | None = None,
+    wordings: pd.DataFrame | None = None,
 ) -> Path:
     """Write `index.html`, `tables/` and `figures/` into a folder.
 
@@ -53,7 +55,8 @@ def write_report(
         sensitivity: as `promptlab.analysis.protocol_sensitivity` returns it.
         manifest: how the run was made; every key is optional (see `promptlab.report.method`).
         examples: items that moved: model, shots, condition, direction (`gained` or `lost`), task,
-            item_id, input, answer_baseline, answer, and optionally expected.
+            item_id, input, answer_baseline, answer, and optionally expected and instruction.
+        wordings: as `promptlab.analysis.wording_sensitivity` returns it.
 
     Returns:
         Path of the page.
@@ -70,6 +73,7 @@ def write_report(
         sensitivity=sensitivity,
         manifest=manifest,
         examples=examples,
+        wordings=wordings,
     )
     if not results.panels:
         raise UserError("there is nothing to report: the table has no contrasts over tasks")
@@ -111,6 +115,7 @@ def _write_tables(results: Results, folder: Path) -> None:
         "contrasts": _in_order([f for f in (results.contrasts, results.named) if len(f)]),
         "best": results.best,
         "sensitivity": results.sensitivity,
+        "wordings": results.wordings,
         "conditions": results.conditions,
         "losses": cell_losses(primary),
         "baseline": _stacked(results, _first_panels(results), _baseline_frame),
@@ -184,6 +189,7 @@ def _named_rows(kinds: Sequence[str], results: Results, panel: Panel) -> tables.
 
 _PANEL_TABLES = {
     "contrasts": ("Differences from the baseline", tables.macro_rows),
+    "wordings": ("Wordings of the instruction", wording_rows),
 }
 _PLACE_TABLES = {
     "baseline": ("Score of the baseline", baseline_table),

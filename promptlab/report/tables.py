@@ -299,7 +299,7 @@ def sensitivity_rows(results: Results, panel: Panel) -> Table:
                 f"{say.signed(r['difference'])} {say.interval(r['lower'], r['upper'])}",
                 f"{r['reference_verdict']} → {r['verdict']}" if r["flips"] else str(r["verdict"]),
             ),
-            mark="flips" if r["flips"] else "",
+            mark="flips" if r["flips"] or r["difference"] * r["reference_difference"] < 0 else "",
         )
         for r in table.to_dict("records")
     ]
