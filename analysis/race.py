@@ -101,7 +101,7 @@ class Race:
         goal: Goal = "both",
         alpha: float = 0.05,
         margin: float = 0.02,
-        futility: float = 0.1,
+        futility: float = 0.05,
     ) -> None:
         self.stimuli, self.controls = tuple(stimuli), dict(controls or {})
         self.contestants = tuple(s for s in self.stimuli if s not in self.controls)
@@ -146,6 +146,10 @@ class Race:
         """Items asked so far over items of the full design, original and controls included."""
         full = sum(self._planned[t] for s in self.stimuli for t in self._tasks[s])
         return self._asked / (full + sum(self._planned.values()))
+
+    def last_block(self, name: str) -> int:
+        """The last block in which a stimulus was asked, from 1; 0 before the first."""
+        return self._last[name]
 
     def add(self, scores: Any, tasks: Any) -> dict[str, str]:
         """A block of scores; returns who leaves now, and why.
@@ -329,7 +333,7 @@ def race(
     goal: Goal = "both",
     alpha: float = 0.05,
     margin: float = 0.02,
-    futility: float = 0.1,
+    futility: float = 0.05,
 ) -> Race:
     """Run a race over scores that are there already: what it would have asked, and concluded.
 

@@ -46,7 +46,7 @@ class Rules:
     goal: Goal = "both"
     alpha: float = 0.05
     margin: float = 0.02
-    futility: float = 0.1
+    futility: float = 0.05
 
     def __post_init__(self) -> None:
         if self.goal not in GOALS:

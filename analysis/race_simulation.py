@@ -176,7 +176,7 @@ def simulate_race(
     goal: Goal = "both",
     alpha: float = 0.05,
     margin: float = 0.02,
-    futility: float = 0.1,
+    futility: float = 0.05,
     simulations: int = 1000,
     seed: int = 0,
 ) -> pd.DataFrame:

@@ -62,7 +62,13 @@ def score_run(run: Run, plan: Plan | None = None) -> int:
             f"{run.path.name} has no responses yet (state: {run.status.get('state')}); "
             "run the spec again to finish it"
         )
-    return write_scores(plan, run.path / "responses.parquet", run.path / "scores.parquet")
+    rows = write_scores(plan, run.path / "responses.parquet", run.path / "scores.parquet")
+    if plan.spec.experiment.race is not None:
+        from promptlab.racing import write_race
+
+        with only_mine():
+            update_status(run, race=write_race(run, plan))
+    return rows
 
 
 def analyse_run(run: Run) -> pd.DataFrame:

@@ -7,7 +7,7 @@ are paired by construction.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -208,13 +208,18 @@ class Plan:
             yield from self.cell_requests(model, task, condition, shots)
 
     def cell_requests(
-        self, model: PlannedModel, task: str, condition: Condition, shots: int
+        self,
+        model: PlannedModel,
+        task: str,
+        condition: Condition,
+        shots: int,
+        items: Sequence[Item] | None = None,
     ) -> Iterator[Planned]:
-        """Requests of one cell: every item, every replicate."""
+        """Requests of one cell: every item (or only these), every replicate."""
         draw = self.draws[task]
         cell = Cell(model.label, task, condition.id, shots)
         build = _CellBuilder(self, model, draw, condition, shots, cell)
-        for item in draw.items:
+        for item in draw.items if items is None else items:
             for replicate in range(self.spec.experiment.replicates):
                 yield build.planned(item, replicate)
 
@@ -226,6 +231,8 @@ class Plan:
             exclude={
                 **dict.fromkeys(_HOW_TO_ASK, True),
                 "models": {"__all__": set(_HOW_TO_ASK_ONE)},
+                # What every request is sent of is the run it was before there were races.
+                **({"design": True} if self.spec.experiment.race is None else {}),
             },
         )
         content = {

@@ -4,6 +4,7 @@
         spec.yaml  lock.json  status.json  log.jsonl
         plan.parquet  responses.parquet  scores.parquet  conditions.parquet
         contrasts.parquet  best.parquet  sensitivity.parquet
+        race.json  race.parquet  race_path.parquet      (of a race)
         report/index.html  report/tables/  report/figures/
 
 A run of the same plan continues in the same directory; a changed spec makes a new one.
@@ -102,6 +103,23 @@ class Run:
     def sensitivity(self) -> pd.DataFrame:
         """Whether a conclusion depends on the scoring protocol."""
         return self._table("sensitivity")
+
+    def race(self, *, path: bool = False) -> pd.DataFrame:
+        """What a race found of every condition: difference, interval, verdict, why it left.
+
+        Args:
+            path: instead one row for each block and condition asked in it.
+
+        Raises:
+            UserError: the design of this run is not a race.
+        """
+        from promptlab.spec import load_spec
+
+        if load_spec(self.path / "spec.yaml").experiment.race is None:
+            raise UserError(
+                f"{self.path.name} is not a race: it asks every request; write 'design: race'"
+            )
+        return self._table("race_path" if path else "race")
 
     def figure(self, name: str, *, model: str | None = None, shots: int | None = None) -> Figure:
         """A figure of the report: `forest`, `heatmap`, `baseline`, `moved` or `sensitivity`.
