@@ -26,6 +26,11 @@ _HOMES = {
     "tables": "check_scores read_scores",
     "contrast_table": "CONTRAST_COLUMNS contrasts",
     "maxt": "MaxT max_t",
+    "confidence_sequences": "ConfidenceSequence confidence_sequence",
+    "race": "Race Raced race",
+    "race_rules": "Rules",
+    "race_contrasts": "raced_contrasts",
+    "race_simulation": "Design simulate_race spending_bounds",
     "crossfit": "CrossFit cross_fit",
     "effects": (
         "cliffs_delta cohens_d_av cohens_d_z cohens_g hedges_g_av hedges_g_z paired_dominance"

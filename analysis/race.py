@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -43,8 +43,7 @@ class Raced(Result):
     Attributes:
         condition: the stimulus.
         p_adjusted: p value times the number of stimuli.
-        verdict: `better`, `worse`, `equivalent` or `inconclusive`, against the original;
-            `descriptive` for a control, which is not tested.
+        verdict: `better`, `worse`, `equivalent` or `inconclusive`, against the original.
         left: why it left: `better`, `worse`, `equivalent`, `not best`, `futile`, `best` (all others
             have left), `control`
             (with its stimulus); empty if it ran to the end.
@@ -54,6 +53,7 @@ class Raced(Result):
             differences between this race's stimuli as their estimates show it (empirical Bayes,
             Efron and Morris 1975, JASA 70); nearer to the truth where a stimulus left early.
         planned: items of the full design.
+        control_of: the stimulus that this one is a control of; it has alpha for itself.
     """
 
     condition: str
@@ -64,6 +64,7 @@ class Raced(Result):
     beaten_by: str
     shrunken: float
     planned: int
+    control_of: str = ""
 
     label: ClassVar[str] = "difference"
 
@@ -75,7 +76,8 @@ class Race:
         stimuli: names, in the order of the columns of scores.
         planned: items of the full design, by task.
         controls: name of the stimulus that each control belongs to, by the control's name. A
-            control is asked as long as its stimulus, is described and not tested.
+            control is asked as long as its stimulus, has no part in the contest and alpha for
+            itself: its error is not counted in that of the stimuli.
         without: tasks that a stimulus does not have.
         goal: see `Rules`.
         alpha: see `Rules`.
@@ -127,7 +129,7 @@ class Race:
             and (shared := sorted(set(self._tasks[a]) & set(self._tasks[b])))
         }
         k = len(self.contestants)
-        self._best = np.full((4, k), -math.inf)
+        self._best = np.full((4, len(self.stimuli)), -math.inf)
         self._beats = np.full((k, k), -math.inf)
         self._left = dict.fromkeys(self.stimuli, "")
         self._last = dict.fromkeys(self.stimuli, 0)
@@ -199,28 +201,28 @@ class Race:
             raise UnknownName("task", unknown[0], list(self._planned))
 
     def _judge(self, running: Sequence[str]) -> dict[str, str]:
-        margin, names = self.rules.margin, self.contestants
+        margin, names = self.rules.margin, self.stimuli
         nulls = ((0.0, "above"), (0.0, "below"), (-margin, "above"), (margin, "below"))
-        each = tuple(
+        each = [
             np.array([self._wealth[s].each(null, side) for s in names]) for null, side in nulls
-        )
+        ]
         now = np.array([self._bets.log_wealth(e) for e in each])
         self._best = np.maximum(self._best, now)
+        for k, name in enumerate(names):
+            best = max(self._best[0, k], self._best[1, k], math.log(2))
+            self._p[name] = 2 * math.exp(-best)
+        contest = self.contestants
         for (a, b), wealth in self._pairs.items():
-            i, j = names.index(a), names.index(b)
+            i, j = contest.index(a), contest.index(b)
             for x, y, side in ((i, j, "above"), (j, i, "below")):
                 found = wealth.log_wealth(0.0, side) if wealth.n else -math.inf
                 self._beats[x, y] = max(self._beats[x, y], found)
-        for k, name in enumerate(names):
-            self._p[name] = min(1.0, 2 * math.exp(-max(self._best[0, k], self._best[1, k], 0.0)))
-        for name in self.controls:
-            best = max(self._wealth[name].log_wealth(0.0, s) for s in ("above", "below"))
-            self._p[name] = min(self._p[name], 2 * math.exp(-max(best, 0.0)))
-        wealths = [self._wealth[s] for s in names]
+        mine = [names.index(s) for s in contest]
+        wealths = [self._wealth[s] for s in contest]
         evidence = Evidence(
-            *self._best,
+            *self._best[:, mine],
             beaten=self._beats.max(axis=0),
-            each=each,  # type: ignore[arg-type]
+            each=tuple(e[mine] for e in each),  # type: ignore[arg-type]
             n=np.array([float(w.n) for w in wealths]),
             estimate=np.array([w.estimate for w in wealths]),
             second_moment=np.array([w.second_moment for w in wealths]),
@@ -229,12 +231,16 @@ class Race:
             self.rules,
             self._bets,
             evidence,
-            np.array([s in running for s in names]),
-            np.array([float(sum(self._planned[t] for t in self._tasks[s])) for s in names]),
+            np.array([s in running for s in contest]),
+            np.array([float(self._size(s)) for s in contest]),
         )
-        leaving = {s: LEFT[code] for s, code in zip(names, codes, strict=True) if code}
-        gone = {s for s in names if self._left[s]} | set(leaving)
+        leaving = {s: LEFT[code] for s, code in zip(contest, codes, strict=True) if code}
+        gone = {s for s in contest if self._left[s]} | set(leaving)
         return leaving | {c: "control" for c in running if self.controls.get(c) in gone}
+
+    def _size(self, name: str) -> int:
+        """Items of a stimulus in the full design."""
+        return sum(self._planned[t] for t in self._tasks[name])
 
     def _leader(self) -> str:
         """The contestant with the largest difference among those that have not left."""
@@ -244,7 +250,7 @@ class Race:
     def _note(self, name: str, left: str, leader: str) -> None:
         """Shrink the interval and write down a line of the path."""
         wealth, (lower, upper) = self._wealth[name], self._bounds[name]
-        error = self.rules.alpha / 2 if name in self.controls else self.rules.error
+        error = self._rules_of(name).error
         lower = wealth.bound("above", error, lower)
         upper = wealth.bound("below", error, upper)
         self._bounds[name] = (lower, upper)
@@ -269,7 +275,7 @@ class Race:
 
     def _result(self, name: str) -> Raced:
         wealth, bounds = self._wealth[name], self._bounds[name]
-        control, planned = name in self.controls, sum(self._planned[t] for t in self._tasks[name])
+        control, planned = name in self.controls, self._size(name)
         estimate, p = wealth.estimate, self._p[name]
         early = bool(wealth.n) and wealth.n + wealth.waiting < planned
         notes = [] if wealth.n else ["undefined: a task has no scored pair"]
@@ -300,6 +306,7 @@ class Race:
             beaten_by=beaten,
             shrunken=self._shrunken(name),
             planned=planned,
+            control_of=self.controls.get(name, ""),
         )
 
     def _shrunken(self, name: str) -> float:
@@ -309,12 +316,15 @@ class Race:
         return wealth.estimate * spread / (spread + wealth.variance) if wealth.n else math.nan
 
     def _verdict(self, name: str) -> str:
-        if name in self.controls:
-            return "descriptive"
-        above, below, low, high = self._best[:, self.contestants.index(name)]
-        if max(above, below) >= self.rules.need:
+        above, below, low, high = self._best[:, self.stimuli.index(name)]
+        rules = self._rules_of(name)
+        if max(above, below) >= rules.need:
             return "better" if above > below else "worse"
-        return "equivalent" if min(low, high) >= self.rules.need_equivalent else "inconclusive"
+        return "equivalent" if min(low, high) >= rules.need_equivalent else "inconclusive"
+
+    def _rules_of(self, name: str) -> Rules:
+        """The race's rules; of a control, those of one stimulus alone."""
+        return replace(self.rules, stimuli=1, goal="differ") if name in self.controls else self.rules
 
     def __repr__(self) -> str:
         found = [f"{r.condition} {r.verdict}" for r in self.results()]

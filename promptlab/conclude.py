@@ -19,6 +19,8 @@ from promptlab.tables import write_scores
 if TYPE_CHECKING:
     import pandas as pd
 
+    from promptlab.report.race import RaceTables
+
 __all__ = [
     "analyse_run",
     "analyse_table",
@@ -92,6 +94,11 @@ def analyse_run(run: Run) -> pd.DataFrame:
     table = contrasts(scores, conditions, **options)
     best = best_of_stimuli(scores, conditions, baseline=options["baseline"], seed=options["seed"])
     sensitivity = protocol_sensitivity(table, alpha=options["alpha"])
+    if (run.path / "race.parquet").is_file():
+        from promptlab.analysis.race_contrasts import raced_contrasts
+
+        # How many items there are depends on the scores: no test for a fixed number holds.
+        table, best["pvalue"] = raced_contrasts(table, run.race()), float("nan")
     with only_mine():
         table.to_parquet(run.path / "contrasts.parquet", index=False)
         best.to_parquet(run.path / "best.parquet", index=False)
@@ -119,7 +126,17 @@ def report_run(run: Run) -> Path:
             sensitivity=run.sensitivity(),
             manifest=manifest(run),
             examples=_moved_items(run),
+            race=_race(run),
         )
+
+
+def _race(run: Run) -> RaceTables | None:
+    """What the page says of a race, where the design is one."""
+    if not (run.path / "race.json").is_file():
+        return None
+    from promptlab.report.race import RaceTables
+
+    return RaceTables(read_json(run.path / "race.json"), run.race(), run.race(path=True))
 
 
 def manifest(run: Run) -> dict[str, Any]:
