@@ -30,7 +30,7 @@ _HOMES = {
     "race": "Race Raced race",
     "race_rules": "Rules",
     "race_contrasts": "raced_contrasts",
-    "race_simulation": "Design simulate_race spending_bounds",
+    "race_simulation": "simulate_race",
     "crossfit": "CrossFit cross_fit",
     "effects": (
         "cliffs_delta cohens_d_av cohens_d_z cohens_g hedges_g_av hedges_g_z paired_dominance"

@@ -43,7 +43,7 @@ Side = Literal["above", "below"]
 
 _MOST = 0.97
 """Largest stake: a bettor who stakes everything is out after one loss."""
-_FIRST, _RATIO, _DECAY = 0.75, 1.6, 0.6
+_FIRST, _RATIO, _DECAY = 0.9, 2.0, 0.4
 _DISCORDANCE = 0.25
 """Share of items that differ, on which the stakes are planned; any other is as valid."""
 
@@ -69,8 +69,8 @@ def plan_bets(planned: int, *, error: float) -> Bets:
     """Stakes that do well around the end of an experiment, and for larger effects before.
 
     The stake that is best for an effect which is just found at the end is
-    sqrt(2 log(1 / error) / (n v)), v the variance of a difference; the bettors take three quarters
-    of it and multiples from there (a mixture: Robbins 1970). Any stakes are valid.
+    sqrt(2 log(1 / error) / (n v)), v the variance of a difference; the bettors take a little
+    less and multiples from there (a mixture: Robbins 1970). Any stakes are valid.
 
     Args:
         planned: items that there will be in the end.

@@ -82,6 +82,19 @@ class Rules:
         """Log wealth of one stimulus against another that shows the latter not to be the best."""
         return math.log(max(self.stimuli - 1, 1) / self.alpha)
 
+    def detectable(self, second_moment: float, *, power: float = 0.8) -> float:
+        """The true difference that is found in the end with this power, approximately.
+
+        Args:
+            second_moment: mean squared difference of an item: the share of items that differ,
+                for right or wrong answers.
+            power: the probability of finding it, without leaving as futile before.
+        """
+        bets, n = self.bets(), self.planned
+        needed = (self.need - np.log(bets.shares)) / (bets.stakes * n)
+        least = float((needed + bets.stakes * second_moment / 2).min())
+        return least + float(stats.norm.ppf(power)) * math.sqrt(second_moment / n)
+
     def bets(self) -> Bets:
         """Stakes of all comparisons."""
         return plan_bets(self.planned, error=self.error)

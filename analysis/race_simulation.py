@@ -1,15 +1,9 @@
-"""What a race errs, finds and saves: simulated experiments with known effects.
-
-    python -m promptlab.analysis.race_simulation --simulations 1000
-
-prints the tables of docs/methods/race.md.
-"""
+"""What a race errs, finds and saves: simulated experiments with known effects."""
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +17,7 @@ from promptlab.errors import UserError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["SIMULATION_COLUMNS", "Design", "simulate_race", "spending_bounds"]
+__all__ = ["SIMULATION_COLUMNS", "Design", "saved_share", "simulate_race", "spending_bounds"]
 
 SIMULATION_COLUMNS = ("design", "procedure", "effect", "quantity", "value", "se", "simulations")
 
@@ -203,16 +197,8 @@ def simulate_race(
     """
     import pandas as pd
 
-    effects = np.array(design.effects)
-    worst = float(np.abs(effects).max(initial=0.0)) + abs(design.spread)
-    if design.items % design.block:
-        raise UserError(f"{design.items} items are not cut evenly into blocks of {design.block}")
-    if worst > min(design.mean, 1 - design.mean):
-        raise UserError(f"an effect of {worst:g} does not fit beside a score of {design.mean:g}")
-    rules = Rules(
-        len(effects), design.tasks * design.items, goal, alpha, margin, futility
-    )
-    rng, bets = np.random.default_rng(seed), rules.bets()
+    rules = _rules(design, goal, alpha, margin, futility)
+    effects, rng, bets = design.effects, np.random.default_rng(seed), rules.bets()
     bounds = spending_bounds(design.blocks, alpha / len(effects))
     found: dict[str, list[_Ran]] = {"race": [], "spending": [], "full": []}
     for start in range(0, simulations, _CHUNK):
@@ -231,6 +217,41 @@ def simulate_race(
     frame = pd.DataFrame(rows, columns=["procedure", "effect", "quantity", "value", "se"])
     frame = frame.assign(design=design.name, simulations=simulations)
     return frame[list(SIMULATION_COLUMNS)]
+
+
+def saved_share(
+    design: Design,
+    *,
+    goal: Goal = "both",
+    alpha: float = 0.05,
+    margin: float = 0.02,
+    futility: float = 0.05,
+    simulations: int = 40,
+    seed: int = 0,
+) -> float:
+    """Mean share of the full design's requests that a race does not send; see `simulate_race`."""
+    rules = _rules(design, goal, alpha, margin, futility)
+    rng, bets, shares = np.random.default_rng(seed), rules.bets(), []
+    for start in range(0, simulations, _CHUNK):
+        counts, pairs = design.counts(min(_CHUNK, simulations - start), rng)
+        shares.append(_saved(design, _run(rules, bets, counts, pairs)))
+    return float(np.concatenate(shares).mean())
+
+
+def _rules(design: Design, goal: Goal, alpha: float, margin: float, futility: float) -> Rules:
+    effects = np.array(design.effects)
+    worst = float(np.abs(effects).max(initial=0.0)) + abs(design.spread)
+    if design.block < 1 or design.items % design.block:
+        raise UserError(f"{design.items} items are not cut evenly into blocks of {design.block}")
+    if worst > min(design.mean, 1 - design.mean):
+        raise UserError(f"an effect of {worst:g} does not fit beside a score of {design.mean:g}")
+    return Rules(effects.size, design.tasks * design.items, goal, alpha, margin, futility)
+
+
+def _saved(design: Design, ran: _Ran) -> Array:
+    """Of each experiment; the original is asked as long as any stimulus is."""
+    asked = ran.blocks.sum(axis=1) + ran.blocks.max(axis=1)
+    return np.asarray(1 - asked / (design.blocks * (len(design.effects) + 1)))
 
 
 def _z_scores(counts: Array) -> Array:
@@ -269,9 +290,7 @@ def _quantities(
     top = np.flatnonzero(effects == effects.max())
     if top.size == 1:
         yield share(ran.beaten[:, top[0]], "false not best")
-    # The original is asked as long as any stimulus is.
-    asked = ran.blocks.sum(axis=1) + ran.blocks.max(axis=1)
-    yield share(1 - asked / (design.blocks * (len(effects) + 1)), "saved")
+    yield share(_saved(design, ran), "saved")
     for effect in dict.fromkeys(design.effects):
         mine = effects == effect
         hit = ran.better if effect > 0 else ran.worse if effect < 0 else ran.better | ran.worse

@@ -26,14 +26,6 @@ _WORDS = {
     "control": "with its stimulus",
     "": "ran to the end",
 }
-_COLORS = {
-    **{why: style.VERDICT_COLORS[why] for why in ("better", "worse", "equivalent")},
-    "best": style.VERDICT_COLORS["better"],
-    "not best": style.INK,
-    "futile": style.MUTED,
-    "control": style.MUTED,
-    "": style.INK,
-}
 
 
 @style.styled
@@ -60,7 +52,8 @@ def race(
         ax = style.new_axes(style.DOUBLE, 1.1 + 0.3 * len(lines))
     last = path.groupby("condition", sort=False).tail(1)
     ends = last[["lower", "upper"]].abs().to_numpy()
-    limit = max(float(np.nanquantile(ends, 0.8)), 0.02)
+    largest = float(last["difference"].abs().fillna(0.0).max())
+    limit = max(float(np.quantile(ends, 0.8)), 1.1 * largest, 0.02)
     scale = 0.42 / limit
     words: dict[str, str] = {}
     for line in lines:
@@ -72,7 +65,7 @@ def race(
         )
         ax.hlines(line.y, 0.5, blocks + 0.5, color=style.MUTED, lw=0.4)
         end = rows.iloc[-1]
-        color = _COLORS[str(end["left"])]
+        color = _color(end["lower"], end["upper"], str(end["left"]))
         x = np.concatenate([[x[0] - 0.5], x])
         low, high, middle = (np.concatenate([v[:1], v]) for v in (low, high, middle))
         ax.fill_between(x, low, high, color=color, alpha=0.18, lw=0)
@@ -100,3 +93,11 @@ def race(
         ],
     )
     return ax
+
+
+def _color(lower: float, upper: float, left: str) -> str:
+    """That of the verdict which the interval gives."""
+    verdict = "better" if lower > 0 else "worse" if upper < 0 else "inconclusive"
+    if verdict == "inconclusive" and left == "equivalent":
+        verdict = left
+    return style.VERDICT_COLORS[verdict]

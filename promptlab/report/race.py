@@ -175,7 +175,7 @@ def _how(summary: Mapping[str, Any]) -> str:
     if summary["futility"] and summary["goal"] != "best":
         text += (
             " A condition also left when the probability that it would be decided in the end had "
-            f"fallen below {say.per_cent(float(summary['futility']))}; that costs power and no "
+            f"fallen below {100 * float(summary['futility']):g} %; that costs power and no "
             "error."
         )
     return text + (
