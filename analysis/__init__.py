@@ -27,7 +27,7 @@ _HOMES = {
     "contrast_table": "CONTRAST_COLUMNS contrasts",
     "maxt": "MaxT max_t",
     "confidence_sequences": "ConfidenceSequence confidence_sequence",
-    "race": "Race Raced race",
+    "racing": "Race Raced race",
     "race_rules": "Rules",
     "race_contrasts": "raced_contrasts",
     "race_simulation": "simulate_race",

@@ -22,7 +22,6 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import logsumexp
 
 from promptlab.analysis.arrays import Array, Ints, paired
 from promptlab.analysis.results import NO_INTERVAL, Result
@@ -62,7 +61,9 @@ class Bets:
 
     def log_wealth(self, each: Array) -> Array:
         """Log of all bettors' wealth together, from the log growth of each (last axis)."""
-        return np.asarray(logsumexp(each + np.log(self.shares), axis=-1))
+        logs = each + np.log(self.shares)
+        top = logs.max(axis=-1, keepdims=True)
+        return np.asarray(top[..., 0] + np.log(np.exp(logs - top).sum(axis=-1)))
 
 
 def plan_bets(planned: int, *, error: float) -> Bets:
@@ -127,6 +128,10 @@ def blocks_of(sizes: Sequence[int], block: int) -> list[Ints]:
     return [np.asarray(np.arange(n) * blocks // n, np.int64) for n in sizes]
 
 
+_Round = tuple[Array, Array, Array]
+"""Differences, their tilt, and how many items have them."""
+
+
 class Wealth:
     """The bettors of one comparison, fed block by block.
 
@@ -139,7 +144,9 @@ class Wealth:
         self.bets = bets
         self._tasks = np.unique(np.asarray(tasks, object).astype(str))
         self._waiting: list[tuple[Array, Array]] = []
-        self._rounds: list[tuple[Array, Array, Array]] = []
+        self._rounds: list[_Round] = []
+        self._together: dict[float, _Round] = {}
+        """All rounds of one largest tilt as one: what is bet on them has the same limit."""
         self._sums, self._counts = np.zeros(self._tasks.size), np.zeros(self._tasks.size)
         self._squares = 0.0
         self._kept: dict[tuple[float, Side], tuple[int, Array]] = {}
@@ -182,8 +189,13 @@ class Wealth:
             return
         self._waiting.clear()
         tilt = d.size / (self._tasks.size * counts[of])
-        pairs, times = np.unique(np.column_stack([d, tilt]), axis=0, return_counts=True)
-        self._rounds.append((pairs[:, 0], pairs[:, 1], times.astype(np.float64)))
+        played = _counted(d, tilt, np.ones(d.size))
+        self._rounds.append(played)
+        most = float(tilt.max())
+        before = self._together.get(most)
+        if before is not None:
+            played = _counted(*(np.concatenate(p) for p in zip(before, played, strict=True)))
+        self._together[most] = played
         self._sums += np.bincount(of, weights=d, minlength=self._tasks.size)
         self._counts += counts
         self._squares += float(((d * tilt) ** 2).sum())
@@ -212,7 +224,7 @@ class Wealth:
 
         def over(null: float) -> float:
             total = np.zeros(self.bets.stakes.size)
-            for values, tilt, times in self._rounds:
+            for values, tilt, times in self._together.values():
                 total = total + growth(values, times, self.bets, null=null, side=side, tilt=tilt)
             return float(self.bets.log_wealth(total)) - need
 
@@ -221,6 +233,13 @@ class Wealth:
         if not self.n or not inside or over(outer) <= 0:
             return outer
         return float(brentq(over, outer, inner, xtol=1e-7))
+
+
+def _counted(values: Array, tilt: Array, times: Array) -> _Round:
+    """Equal items counted together."""
+    key = values + 4.0 * np.round(tilt, 9) if tilt.size else values  # values lie in [-1, 1]
+    _, first, where = np.unique(key, return_index=True, return_inverse=True)
+    return values[first], tilt[first], np.bincount(where.reshape(-1), weights=times)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from promptlab.analysis.confidence_sequences import blocks_of
-from promptlab.analysis.race import Race
+from promptlab.analysis.racing import Race
 from promptlab.plan import Plan, Planned
 from promptlab.runs import Run, write_json
 from promptlab.types import Condition, Item
