@@ -178,7 +178,10 @@ def simulate_race(
 
     Args:
         design: what is simulated.
-        goal: see `promptlab.analysis.race_rules.Rules`, as for `alpha`, `margin`, `futility`.
+        goal: see `promptlab.analysis.Rules`.
+        alpha: see `Rules`.
+        margin: see `Rules`.
+        futility: see `Rules`.
         simulations: number of experiments.
         seed: of the experiments.
 

@@ -86,9 +86,7 @@ def goals_table(frames: Sequence[tuple[Goal, pd.DataFrame]]) -> str:
     rows = []
     for goal, frame in frames:
         for design, part in frame.groupby("design", sort=False):
-            whole = [
-                _share(part, "race", q, se=False) for q in ("saved", "fwer", "false not best")
-            ]
+            whole = [_share(part, "race", q, se=False) for q in ("saved", "fwer", "false not best")]
             ten = part[part["effect"] == 0.10]
             rows.append([goal, str(design), *whole, _share(ten, "race", "found", se=False)])
     heads = ("goal", "design", "saved", "wrongly called", "best called not best", "+10 found")

@@ -203,9 +203,7 @@ class Race:
     def _judge(self, running: Sequence[str]) -> dict[str, str]:
         margin, names = self.rules.margin, self.stimuli
         nulls = ((0.0, "above"), (0.0, "below"), (-margin, "above"), (margin, "below"))
-        each = [
-            np.array([self._wealth[s].each(null, side) for s in names]) for null, side in nulls
-        ]
+        each = [np.array([self._wealth[s].each(null, side) for s in names]) for null, side in nulls]
         now = np.array([self._bets.log_wealth(e) for e in each])
         self._best = np.maximum(self._best, now)
         for k, name in enumerate(names):
@@ -324,7 +322,9 @@ class Race:
 
     def _rules_of(self, name: str) -> Rules:
         """The race's rules; of a control, those of one stimulus alone."""
-        return replace(self.rules, stimuli=1, goal="differ") if name in self.controls else self.rules
+        return (
+            replace(self.rules, stimuli=1, goal="differ") if name in self.controls else self.rules
+        )
 
     def __repr__(self) -> str:
         found = [f"{r.condition} {r.verdict}" for r in self.results()]
@@ -355,7 +355,10 @@ def race(
         names: of the stimuli; `1`, `2`, ... unless given.
         block: items a block of the largest task; smaller tasks are spread over as many blocks.
         controls: see `Race`.
-        goal: see `promptlab.analysis.race_rules.Rules`, as for `alpha`, `margin`, `futility`.
+        goal: see `promptlab.analysis.Rules`.
+        alpha: see `Rules`.
+        margin: see `Rules`.
+        futility: see `Rules`.
 
     Raises:
         UserError: shapes that do not fit, or scores outside [0, 1].

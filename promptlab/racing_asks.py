@@ -47,9 +47,7 @@ class RaceAsks:
         }
         self._due = dict.fromkeys(self._panels, 0)
         self._open: dict[tuple[Cell, str], list[tuple[Panel, Item]]] = {}
-        self._place = {
-            (p.model, task, p.shots): p for p in self._panels for task in p.tasks
-        }
+        self._place = {(p.model, task, p.shots): p for p in self._panels for task in p.tasks}
 
     def streams(self) -> Mapping[str, Iterator[Ask]]:
         """The asks of each model, by label."""

@@ -266,7 +266,9 @@ def _in_child(spec: Path) -> subprocess.Popen[str]:
 def test_an_interrupted_race_goes_on_and_pays_once(tmp_path: Path, how: signal.Signals) -> None:
     def reply(seen: Seen) -> Reply:
         letter = seen.text.rpartition("Input: ")[2][0]
-        return Reply(as_json(chat_reply("?" if "career" in seen.text else letter)).body, delay_s=0.03)
+        return Reply(
+            as_json(chat_reply("?" if "career" in seen.text else letter)).body, delay_s=0.03
+        )
 
     with serving(reply) as server:
         written = SPEC | {

@@ -45,7 +45,7 @@ class RaceTables:
 
 
 def saved_sentence(summary: Mapping[str, Any]) -> str:
-    """`The race asked for 1,200 of 4,000 answers: it saved 70 % of the requests.`"""
+    """How much was asked: `The race asked for 1,200 of 4,000 answers: it saved 70 %...`."""
     asked, full = int(summary["asked"]), int(summary["answers"])
     text = f"The race asked for {say.count(asked)} of {say.plural(full, 'answer')}"
     if not summary["over"]:
