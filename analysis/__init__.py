@@ -33,6 +33,11 @@ _HOMES = {
     "resampling": "CellResampling resample_cells",
     "replicated": "resampling_counts",
     "macroboot": "MacroResampling bootstrap_t",
+    "confidence_sequences": "ConfidenceSequence confidence_sequence",
+    "racing": "Race Raced race",
+    "race_rules": "Rules",
+    "race_contrasts": "raced_contrasts",
+    "race_simulation": "simulate_race",
     "crossfit": "CrossFit cross_fit",
     "effects": (
         "cliffs_delta cohens_d_av cohens_d_z cohens_g hedges_g_av hedges_g_z kendall_w "

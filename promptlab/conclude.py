@@ -19,6 +19,8 @@ from promptlab.tables import write_scores
 if TYPE_CHECKING:
     import pandas as pd
 
+    from promptlab.report.race import RaceTables
+
 __all__ = [
     "analyse_run",
     "analyse_table",
@@ -67,7 +69,13 @@ def score_run(run: Run, plan: Plan | None = None) -> int:
             f"{run.path.name} has no responses yet (state: {run.status.get('state')}); "
             "run the spec again to finish it"
         )
-    return write_scores(plan, run.path / "responses.parquet", run.path / "scores.parquet")
+    rows = write_scores(plan, run.path / "responses.parquet", run.path / "scores.parquet")
+    if plan.spec.experiment.race is not None:
+        from promptlab.racing import write_race
+
+        with only_mine():
+            update_status(run, race=write_race(run, plan))
+    return rows
 
 
 def analyse_run(run: Run) -> pd.DataFrame:
@@ -92,6 +100,11 @@ def analyse_run(run: Run) -> pd.DataFrame:
     computed = contrasts(scores, conditions, **options)
     best = best_of_stimuli(scores, conditions, baseline=options["baseline"], seed=options["seed"])
     sensitivity = protocol_sensitivity(computed, alpha=options["alpha"])
+    if (run.path / "race.parquet").is_file():
+        from promptlab.analysis.race_contrasts import raced_contrasts
+
+        # How many items there are depends on the scores: no test for a fixed number holds.
+        computed, best["pvalue"] = raced_contrasts(computed, run.race()), float("nan")
     table = run.standing().mark(computed)
     with only_mine():
         table.to_parquet(run.path / "contrasts.parquet", index=False)
@@ -125,7 +138,17 @@ def report_run(run: Run) -> Path:
             wordings=run.wordings(),
             manifest=manifest(run),
             examples=_moved_items(run),
+            race=_race(run),
         )
+
+
+def _race(run: Run) -> RaceTables | None:
+    """What the page says of a race, where the design is one."""
+    if not (run.path / "race.json").is_file():
+        return None
+    from promptlab.report.race import RaceTables
+
+    return RaceTables(read_json(run.path / "race.json"), run.race(), run.race(path=True))
 
 
 def manifest(run: Run) -> dict[str, Any]:

@@ -66,7 +66,9 @@ def build_plan(
         raise UserError("no cell is left:\n" + "\n".join(f"  {reason}" for reason in left_out))
     if draws and experiment.instructions != OWN and not missing:
         _check_crossing(spec, draws)
-    return Plan(spec, models, conditions, draws, tuple(left_out), missing)
+    plan = Plan(spec, models, conditions, draws, tuple(left_out), missing)
+    _check_race(plan)
+    return plan
 
 
 def _find_tasks(spec: Spec) -> list[Task]:
@@ -172,6 +174,31 @@ def _check_cards(tasks: list[Task]) -> None:
                 get_metric(name)
         except UserError as error:
             raise UserError(f"the card of {task.id}: {error}") from None
+
+
+def _check_race(plan: Plan) -> None:
+    """A race needs somebody to compare, on items that make more than one block."""
+    race, baseline = plan.spec.experiment.race, plan.spec.experiment.analysis.baseline
+    if race is None or not plan.draws:
+        return
+    others, where = len(plan.conditions) - 1, ("design",)
+    if others < 1 + (race.goal == "best"):
+        needed = "two conditions" if race.goal == "best" else "a condition"
+        raise plan.spec.document.error(f"a race needs {needed} beside '{baseline}'", where)
+    for left_out in plan.left_out:
+        if left_out.condition == baseline:
+            raise plan.spec.document.error(
+                f"a race needs the baseline '{baseline}' on every task, and {left_out.task} cannot "
+                f"have it ({left_out.reason}); leave the task out or write 'design: full'",
+                where,
+            )
+    for task, draw in plan.draws.items():
+        if len(draw.items) < 2:
+            raise plan.spec.document.error(
+                f"a race needs two items of every task, and {task} has one; leave it out or write "
+                "'design: full'",
+                where,
+            )
 
 
 def _check_protocol(spec: Spec, tasks: list[Task]) -> None:

@@ -4,6 +4,7 @@
         spec.yaml  lock.json  status.json  log.jsonl  registration.json (of a registered plan)
         plan.parquet  responses.parquet  scores.parquet  conditions.parquet
         contrasts.parquet  best.parquet  sensitivity.parquet  wordings.parquet
+        race.json  race.parquet  race_path.parquet      (of a race)
         report/index.html  report/tables/  report/figures/
 
 A run of the same plan continues in the same directory; a changed spec makes a new one.
@@ -151,6 +152,23 @@ class Run:
         from promptlab.analysis.wording_table import WORDING_COLUMNS
 
         return pd.DataFrame(columns=list(WORDING_COLUMNS))
+
+    def race(self, *, path: bool = False) -> pd.DataFrame:
+        """What a race found of every condition: difference, interval, verdict, why it left.
+
+        Args:
+            path: instead one row for each block and condition asked in it.
+
+        Raises:
+            UserError: the design of this run is not a race.
+        """
+        from promptlab.spec import load_spec
+
+        if load_spec(self.path / "spec.yaml").experiment.race is None:
+            raise UserError(
+                f"{self.path.name} is not a race: it asks every request; write 'design: race'"
+            )
+        return self._table("race_path" if path else "race")
 
     def figure(self, name: str, *, model: str | None = None, shots: int | None = None) -> Figure:
         """A figure of the report.

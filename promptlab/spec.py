@@ -20,6 +20,7 @@ from pydantic import (
 
 from promptlab.documents import Document, load_document, parse_document, validate
 from promptlab.errors import UserError
+from promptlab.spec_design import Design, RaceDesign
 from promptlab.spec_sending import BudgetSpec, Concurrency, Price, Runner, Strict
 from promptlab.spec_wordings import Instructions
 from promptlab.types import OWN, Position, Style
@@ -249,6 +250,9 @@ class Experiment(Strict):
     """How answers are scored."""
     analysis: AnalysisSpec = AnalysisSpec()
     """The plan of the analysis."""
+    design: Design = "full"
+    """`full` sends every request; `race` asks block by block and drops stimuli that can no longer
+    be the best or differ (`{race: {block: 5}}`)."""
     runner: Runner = "async"
     """How requests are sent: `async`, `batch` or `ray`; the last two take settings
     (`{ray: {workers: 4}}`)."""
@@ -294,6 +298,28 @@ class Experiment(Strict):
         if not self.shots:
             raise ValueError("'shots' lists no number; write 0 for zero-shot")
         return self
+
+    @model_validator(mode="after")
+    def _can_race(self) -> Experiment:
+        race = self.race
+        if race is None:
+            return self
+        if not isinstance(self.runner, str) and self.runner.batch is not None:
+            raise ValueError(
+                "'design: race' asks block by block, and a batch may take a day for each of them; "
+                "write 'runner: async', or 'design: full'"
+            )
+        if isinstance(self.items, int) and self.items <= race.block:
+            raise ValueError(
+                f"{self.items} items are one block of {race.block}: there is nothing to race; "
+                "raise 'items', lower 'design.race.block', or write 'design: full'"
+            )
+        return self
+
+    @property
+    def race(self) -> RaceDesign | None:
+        """Settings of the race; None where every request is sent."""
+        return None if isinstance(self.design, str) else self.design.race
 
     def style_of(self, model: ModelSpec) -> Style:
         """Prompt style of a model: its own, the experiment's, or the provider's default."""

@@ -5,7 +5,7 @@ Rows come in plan order whatever order the answers came in, so the same answers 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -111,15 +111,26 @@ def write_plan(plan: Plan, path: Path) -> int:
 
 
 def write_responses(
-    plan: Plan, store: Store, failures: Mapping[str, Response], path: Path
+    plan: Plan,
+    store: Store,
+    failures: Mapping[str, Response],
+    path: Path,
+    is_asked: Callable[[Planned], bool] | None = None,
 ) -> dict[str, int]:
     """Write the run's own copy of every response; returns the number of rows by status.
 
     A request with neither a stored answer nor a recorded failure was never sent; its row says so.
+
+    Args:
+        plan: the plan.
+        store: where the answers are.
+        failures: requests that ended without an answer, by key.
+        path: of the table.
+        is_asked: which requests the run asks; the others have no row. All unless given.
     """
     counts: dict[str, int] = {}
     with row_writer(path, _response_schema()) as table:
-        for planned, step, response in _responses(plan, store, failures):
+        for planned, step, response in _responses(plan, store, failures, is_asked):
             status = response.status if response else "missing"
             counts[status] = counts.get(status, 0) + 1
             table.add(*_cell_values(planned), step, planned.hash, *_response_values(response))
@@ -127,10 +138,13 @@ def write_responses(
 
 
 def _responses(
-    plan: Plan, store: Store, failures: Mapping[str, Response]
+    plan: Plan,
+    store: Store,
+    failures: Mapping[str, Response],
+    is_asked: Callable[[Planned], bool] | None,
 ) -> Iterator[tuple[Planned, int, Response | None]]:
     for model in plan.models:
-        for batch in _batched(plan.requests(model), _BATCH):
+        for batch in _batched(filter(is_asked, plan.requests(model)), _BATCH):
             first = _look_up(batch, store, failures)
             follow = {
                 i: planned.follow_up(response)

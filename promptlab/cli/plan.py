@@ -41,6 +41,7 @@ def show_plan(built: Plan, *, json: bool) -> None:
     prices_of(built)  # a budget in dollars needs them
     models = estimate(built, settings.store_path())
     visible = detectable(built)
+    race = _race(built)
     over = over_budget(built, models)
     if json:
         print_json(
@@ -52,10 +53,34 @@ def show_plan(built: Plan, *, json: bool) -> None:
                 "left_out": [str(reason) for reason in built.left_out],
                 "over_budget": over,
                 "detectable": visible,
+                "race": race,
             }
         )
         return
-    _print(built, models, over, visible)
+    _print(built, models, over, visible if race is None else [])
+    if race is not None:
+        print(_race_sentence(race))
+
+
+def _race(built: Plan) -> dict[str, Any] | None:
+    """What the race asks at most, and what it saves where nothing has an effect."""
+    if built.spec.experiment.race is None or not built.draws:
+        return None
+    from promptlab.racing import outlook
+
+    return outlook(built)
+
+
+def _race_sentence(race: dict[str, Any]) -> str:
+    low, high = sorted(round(100 * s) for s in race["saved_without_effect"].values())
+    share = f"{low}" if low == high else f"{low} to {high}"
+    found = [f"{100 * race['detectable'][how]:.1f}" for how in ("stable", "noisy")]
+    return (
+        f"race: at most {race['answers']:,} answers, in blocks; where no condition has an effect, "
+        f"about {share} % of them are saved (simulated)\n"
+        f"smallest difference that the race finds with 80 % power: {found[0]} points where 16.5 % "
+        f"of the answers change, {found[1]} where 37 % do"
+    )
 
 
 def detectable(built: Plan) -> list[dict[str, Any]]:

@@ -225,6 +225,8 @@ def _evidence(results: Results, panel: Panel, forest: dict[str, Any]) -> dict[st
     if strong:
         differ = "differs" if strong == 1 else "differ"
         text = f"{what} {differ} from {results.baseline} after correction over all of them"
+    elif not tested:
+        text = "Single cells are descriptive here: none was tested."
     else:
         text = (
             f"No single cell of {say.count(tested)} can be told from {results.baseline} after "

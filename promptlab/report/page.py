@@ -21,6 +21,7 @@ from promptlab.report.context import baseline_table, context
 from promptlab.report.findings import cell_losses, panel_name
 from promptlab.report.inputs import Panel, Results, gather
 from promptlab.report.kinds import file_name, heading
+from promptlab.report.race import RaceTables, race_section, write_race_tables
 from promptlab.report.tex import tex
 from promptlab.report.wordings import wording_rows
 
@@ -39,6 +40,7 @@ def write_report(
     manifest: Mapping[str, Any] | None = None,
     examples: pd.DataFrame | None = None,
     wordings: pd.DataFrame | None = None,
+    race: RaceTables | None = None,
 ) -> Path:
     """Write `index.html`, `tables/` and `figures/` into a folder.
 
@@ -57,6 +59,7 @@ def write_report(
         examples: items that moved: model, shots, condition, direction (`gained` or `lost`), task,
             item_id, input, answer_baseline, answer, and optionally expected and instruction.
         wordings: as `promptlab.analysis.wording_sensitivity` returns it.
+        race: what a race left behind, where the design was one.
 
     Returns:
         Path of the page.
@@ -84,8 +87,11 @@ def write_report(
             (folder / name).mkdir(parents=True)
         drawn = _draw_all(results, folder / "figures")
         _write_tables(results, folder / "tables")
+        section = race_section(race, folder / "figures") if race else None
+        if race:
+            write_race_tables(race, folder / "tables")
         page = folder / "index.html"
-        page.write_text(_render(context(results, drawn)), encoding="utf-8")
+        page.write_text(_render(context(results, drawn) | {"race": section}), encoding="utf-8")
     except OSError as error:
         where = error.filename or folder
         raise UserError(f"cannot write the report: {where}: {error.strerror}") from None
