@@ -1,8 +1,9 @@
 """The contrasts of a raced experiment: what the race found, in the place of fixed-sample tests.
 
 When asking stopped depends on the scores, intervals and tests made for a fixed number of items do
-not hold. So the macro rows of the deciding protocol, of a condition against the baseline, carry the
-race's interval, p value and verdict, and every other row is descriptive: its numbers are there, without a test.
+not hold. So the macro rows of a condition against the baseline, under the deciding protocol, carry
+the race's interval, p value and verdict, and every other row is descriptive: its numbers are there,
+without a test.
 """
 
 from __future__ import annotations
