@@ -147,8 +147,8 @@ def _refuse(path: Path) -> None:
             workbook = file.read(4) in (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
     if workbook:
         raise UserError(
-            f"{path} is a spreadsheet; save its sheet as CSV (in Excel: Save As, CSV UTF-8) and "
-            "give that file"
+            f"{path} is a spreadsheet, and a table of scores ends in .csv, .tsv, .parquet, .jsonl "
+            "or .json; save its sheet as CSV (in Excel: Save As, CSV UTF-8) and give that file"
         )
 
 
