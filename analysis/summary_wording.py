@@ -55,9 +55,9 @@ def overall_sentences(found: SummaryAnalysis) -> list[str]:
         start, base, count = _start(found, row), row["baseline"], int(row["n_conditions"])
         tasks = _plural(int(row["n_tasks"]), "task")
         out.append(
-            f"{start}The mean score of {base} over {tasks} is {100 * row['mean_baseline']:.2f}; the "
-            f"mean over {_plural(count, 'condition')} is {100 * row['mean_average']:.2f}, a change "
-            f"of {_points(row['average_difference'])} points"
+            f"{start}The mean score of {base} over {tasks} is {100 * row['mean_baseline']:.2f}; "
+            f"the mean over {_plural(count, 'condition')} is {100 * row['mean_average']:.2f}, a "
+            f"change of {_points(row['average_difference'])} points"
             f"{_interval(row['average_lower'], row['average_upper'], found.alpha)} or "
             f"{_percent(row['average_relative'])} ({format_p(row['average_pvalue'])})."
         )
@@ -147,11 +147,11 @@ def missing_sentences(found: SummaryAnalysis) -> list[str]:
         (found.missing, "not in the table"),
         (found.left_out, "left out, for only complete tasks and conditions enter"),
     ):
-        for _, rows in frame.groupby(["model", "shots"], sort=False):
-            names = [f"{t} under {c}" for t, c in zip(rows["task"], rows["condition"], strict=True)]
-            start = _start(found, rows.iloc[0].to_dict())
-            are = "is" if len(names) == 1 else "are"
-            out.append(f"{start}{_plural(len(names), 'mean')} {are} {what}: {_listed(names)}.")
+        for _, rows in frame.groupby(["model", "shots", "condition"], sort=False):
+            start, name = _start(found, rows.iloc[0].to_dict()), rows["condition"].iloc[0]
+            tasks = [str(t) for t in rows["task"]]
+            are = "mean is" if len(tasks) == 1 else "means are"
+            out.append(f"{start}{len(tasks)} {are} {what}: {name} on {_listed(tasks)}.")
     return out
 
 

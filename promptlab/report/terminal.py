@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-__all__ = ["result_table", "summary_sentences"]
+__all__ = ["result_table", "styled_verdict", "summary_sentences"]
 
 _COLORS = {"better": "bold blue", "worse": "bold red", "equivalent": "green"}
 _SIGNS = {"better": "▲ ", "worse": "▼ ", "equivalent": "= "}
@@ -73,8 +73,15 @@ def _cells(row: Mapping[Any, Any]) -> list[Text]:
         Text(say.interval(row["lower"], row["upper"]) or say.DASH),
         Text(say.pvalue(row["p_adjusted"])),
         Text(gain),
-        Text(_SIGNS.get(verdict, "  ") + verdict, style=_COLORS.get(verdict, "dim")),
+        styled_verdict(verdict),
     ]
+
+
+def styled_verdict(verdict: str) -> Text:
+    """A verdict with its sign and colour."""
+    from rich.text import Text
+
+    return Text(_SIGNS.get(verdict, "  ") + verdict, style=_COLORS.get(verdict, "dim"))
 
 
 def summary_sentences(
