@@ -15,7 +15,20 @@ from promptlab.errors import UserError
 if TYPE_CHECKING:
     from promptlab.analyzing import FileAnalysis, Options
 
-__all__ = ["Alpha", "Confirmatory", "Margin", "MissingRows", "Out", "Seed", "Tasks", "options_of"]
+__all__ = [
+    "Alpha",
+    "Columns",
+    "Confirmatory",
+    "Margin",
+    "MissingKind",
+    "MissingRows",
+    "Out",
+    "Seed",
+    "TaskKind",
+    "Tasks",
+    "options_of",
+    "renames",
+]
 
 
 class _Kind(StrEnum):
@@ -24,18 +37,28 @@ class _Kind(StrEnum):
     wide = "wide"
 
 
-class _Tasks(StrEnum):
+class TaskKind(StrEnum):
+    """Unit of generalisation."""
+
     random = "random"
     fixed = "fixed"
 
 
-class _Missing(StrEnum):
+class MissingKind(StrEnum):
+    """Missing-data policy."""
+
     drop_pair = "drop_pair"
     as_wrong = "as_wrong"
 
 
 Alpha = Annotated[float, typer.Option(min=0.0001, max=0.5, help="Level of the verdicts.")]
 Margin = Annotated[float, typer.Option(help="Equivalence margin, 0.02 = 2 points.")]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column", metavar="OURS=YOURS", help="A column's name in the table (repeatable)."
+    ),
+]
 Confirmatory = Annotated[
     list[str] | None,
     typer.Option(
@@ -43,11 +66,11 @@ Confirmatory = Annotated[
     ),
 ]
 Tasks = Annotated[
-    _Tasks,
+    TaskKind,
     typer.Option(help="Generalise to new tasks (random), or to new items of these (fixed)."),
 ]
 MissingRows = Annotated[
-    _Missing,
+    MissingKind,
     typer.Option("--missing", help="Leave out a pair that lacks a score, or score it 0."),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Of resampling and simulation.")]
@@ -87,10 +110,7 @@ def analyze(
     kind: Annotated[
         _Kind | None, typer.Option(help="What the table holds; by its columns if not given.")
     ] = None,
-    column: Annotated[
-        list[str] | None,
-        typer.Option("--column", metavar="OURS=YOURS", help="Column's name here (repeatable)."),
-    ] = None,
+    column: Columns = None,
     percent: Annotated[
         bool | None, typer.Option("--percent/--share", help="Scores are 0 to 100, or 0 to 1.")
     ] = None,
@@ -100,8 +120,8 @@ def analyze(
     alpha: Alpha = 0.05,
     margin: Margin = 0.02,
     confirmatory: Confirmatory = None,
-    tasks: Tasks = _Tasks.random,
-    missing: MissingRows = _Missing.drop_pair,
+    tasks: Tasks = TaskKind.random,
+    missing: MissingRows = MissingKind.drop_pair,
     seed: Seed = 0,
     out: Out = None,
     json: Json = False,
@@ -131,7 +151,7 @@ def analyze(
     found = analyze_file(
         table,
         kind=kind.value if kind else None,
-        columns=_renames(column or []),
+        columns=renames(column or []),
         baseline=baseline,
         percent=percent,
         encoding=encoding,
@@ -146,7 +166,8 @@ def analyze(
         typer.echo(f"report: {page}")
 
 
-def _renames(given: Sequence[str]) -> dict[str, str]:
+def renames(given: Sequence[str]) -> dict[str, str]:
+    """`--column OURS=YOURS` as a mapping."""
     out = {}
     for pair in given:
         ours, equals, theirs = pair.partition("=")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jinja2
+import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
@@ -266,9 +267,7 @@ def summary_rows(found: SummaryAnalysis, macro: pd.DataFrame) -> Table:
             say.interval(r["lower"], r["upper"]) or say.DASH,
             say.pvalue(r["pvalue"]),
             say.pvalue(r["p_adjusted"]),
-            say.relative(
-                r["relative_gain"], r["relative_lower"], r["relative_upper"], r["relative_note"]
-            ),
+            say.relative(r["relative_gain"], np.nan, np.nan, r["relative_note"]),
             f"{100 * r['detectable']:.1f}" if pd.notna(r["detectable"]) else say.DASH,
             f"±{100 * r['run_error']:.1f}" if pd.notna(r["run_error"]) else say.DASH,
             _pooled(r),

@@ -56,9 +56,8 @@ def summary_table(found: SummaryAnalysis) -> Table:
             side = "right" if shown.align[at] == "r" else "left"
             inner.add_column(shown.columns[at].lower(), justify=side, no_wrap=True)
         for line, values in zip(shown.rows, mine.to_dict("records"), strict=True):
-            gain = line.cells[5].split(" [")[0]
-            cells = [Text(line.cells[at]) for at in wanted[:4]]
-            inner.add_row(*cells, Text(gain), styled_verdict(str(values["verdict"])))
+            cells = [Text(line.cells[at]) for at in wanted[:-1]]
+            inner.add_row(*cells, styled_verdict(str(values["verdict"])))
         outer.add_row(inner)
     best = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", show_header=True)
     for name, align in zip(overall.columns, overall.align, strict=True):
