@@ -2,12 +2,11 @@
 
 A `.eval` file is a zip whose members are compressed by zstd, which `zipfile` cannot read, and its
 format is Inspect's to change: so the extra `inspect` is needed. A sample is an item, an epoch a
-replicate. Verified with inspect_ai 0.3.100 and 0.3.285.
+replicate. Verified with inspect_ai 0.3.285; releases before zstd (0.3.100) cannot read its logs.
 """
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from promptlab.errors import MissingDependency, UserError
+from promptlab.errors import DISTRIBUTION, MissingDependency, UserError
 from promptlab.importers.source import (
     Source,
     as_share,
@@ -100,13 +99,14 @@ def _read(path: Path) -> Any:
         from inspect_ai.log import read_eval_log
     except ImportError:
         raise MissingDependency("reading Inspect logs", "inspect") from None
-    known = inspect.signature(read_eval_log).parameters
-    options: dict[str, Any] = {"exclude_fields": _BULKY} if "exclude_fields" in known else {}
     try:
-        return read_eval_log(str(path), **options)
+        return read_eval_log(str(path), exclude_fields=_BULKY)
     except Exception as error:  # whatever its zip, JSON and pydantic raise
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path}: Inspect cannot read this log: {reason}") from None
+        raise UserError(
+            f"{path}: Inspect cannot read this log: {reason}; if a newer Inspect wrote it, "
+            f"pip install --upgrade '{DISTRIBUTION}[inspect]'"
+        ) from None
 
 
 def _scorers(samples: Sequence[Any]) -> list[str]:
