@@ -31,7 +31,10 @@ def write(path: Path, content: str | bytes) -> Path:
         ("bars.csv", PLAIN.replace(",", "|").encode()),
         ("crlf.csv", PLAIN.replace("\n", "\r\n").encode()),
         ("packed.csv.gz", gzip.compress(PLAIN.encode())),
-        ("blanks.csv", PLAIN.replace("item_id,condition,score", "item_id, condition ,score").encode()),
+        (
+            "blanks.csv",
+            PLAIN.replace("item_id,condition,score", "item_id, condition ,score").encode(),
+        ),
     ],
 )
 def test_whatever_wrote_it_the_scores_are_the_same(
