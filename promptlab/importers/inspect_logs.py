@@ -192,7 +192,7 @@ def _about(log: Any, metric: str) -> list[str]:
     unanswered = sum(1 for s in samples if _value(s, metric) == "N")
     if unanswered:
         notes.append(f"{task}: {unanswered} without an answer (N) count as 0, as Inspect does.")
-    cut = sum(1 for s in samples if str(getattr(s.output, "stop_reason", "")) == "max_tokens")
+    cut = sum(1 for s in samples if [c.stop_reason for c in s.output.choices][:1] == ["max_tokens"])
     if cut:
         notes.append(f"{task}: {cut} answers were cut off at the token limit and are scored as is.")
     return notes
