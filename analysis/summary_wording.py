@@ -61,7 +61,7 @@ def overall_sentences(found: SummaryAnalysis) -> list[str]:
             f"{_interval(row['average_lower'], row['average_upper'], found.alpha)} or "
             f"{_percent(row['average_relative'])} ({format_p(row['average_pvalue'])})."
         )
-        out.append(f"{start}{_best(row, base, count)}")
+        out.append(f"{start}{_best(row, base, count, found.alpha)}")
     return out
 
 
@@ -75,7 +75,7 @@ def _interval(lower: float, upper: float, alpha: float) -> str:
     return f" ({100 * (1 - alpha):g} % interval {points(lower)} to {points(upper)})"
 
 
-def _best(row: Mapping[Any, Any], base: str, count: int) -> str:
+def _best(row: Mapping[Any, Any], base: str, count: int, alpha: float) -> str:
     text = (
         f"Choosing the best of {_plural(count, 'condition')} for each task on these very scores "
         f"gives {100 * row['mean_of_max']:.2f}, {_points(row['max_difference'])} points or "
@@ -91,6 +91,11 @@ def _best(row: Mapping[Any, Any], base: str, count: int) -> str:
         f"{text}. With no effect at all the noise of the runs would give "
         f"{_points(row['null_mean'])} points{told} (up to {_points(row['null_upper'])} in 95 % of "
         f"experiments; {format_p(row['null_pvalue'])})."
+        + (
+            " Such a p value says that the conditions are not all alike, not that one helps."
+            if row["null_pvalue"] <= alpha
+            else ""
+        )
     )
 
 

@@ -65,7 +65,7 @@ def test_another_encoding_is_named_or_refused_with_the_line(tmp_path: Path) -> N
 @pytest.mark.parametrize("start", [b"PK\x03\x04rest", b"\xd0\xcf\x11\xe0rest"])
 def test_a_workbook_is_refused_whatever_it_is_called(tmp_path: Path, start: bytes) -> None:
     for name in ("scores.xlsx", "scores.csv"):
-        with pytest.raises(UserError, match="spreadsheet.*save its sheet as CSV"):
+        with pytest.raises(UserError, match=r"spreadsheet.*save its sheet as CSV"):
             read_scores(write(tmp_path / name, start))
 
 
@@ -149,7 +149,7 @@ def test_the_kind_of_a_table_is_told_by_its_columns(columns: str, kind: str) -> 
 
 
 def test_neither_kind_says_what_each_needs() -> None:
-    with pytest.raises(UserError, match="item_id, condition and score.*task, condition and mean"):
+    with pytest.raises(UserError, match=r"item_id, condition and score.*task, condition and mean"):
         table_kind(pd.DataFrame(columns=["a", "b"]))
 
 

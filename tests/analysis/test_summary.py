@@ -305,7 +305,7 @@ def test_percentages_are_told_by_their_size_and_said() -> None:
     assert any("as percentages, for the largest is" in note for note in read.notes)
     small = check_summary(frame.assign(mean=frame["mean"] / 100), percent=True)
     assert small.frame["mean"].max() < 0.001
-    with pytest.raises(UserError, match="neither a share.*--percent"):
+    with pytest.raises(UserError, match=r"neither a share.*--percent"):
         check_summary(frame.assign(mean=5 * frame["mean"]))
     with pytest.raises(UserError, match="so they are not shares"):
         check_summary(percent, percent=False)
@@ -330,7 +330,7 @@ def test_what_is_wrong_with_a_summary_is_said(change: dict[str, Any], says: str)
 
 
 def test_missing_columns_and_rows() -> None:
-    with pytest.raises(UserError, match="'mean' is missing.*--column mean=YOURS"):
+    with pytest.raises(UserError, match=r"'mean' is missing.*--column mean=YOURS"):
         check_summary(summary().rename(columns={"mean": "zzz"}))
     with pytest.raises(UserError, match="there is no row"):
         check_summary(summary().iloc[:0])
