@@ -68,14 +68,14 @@ def read_frame(
                 sep=separator,
                 decimal=decimal,
                 dtype=types,
-                encoding=coding,  # type: ignore[arg-type]
+                encoding=coding,
             )
         elif ending.endswith((".parquet", ".pq")):
             frame = pd.read_parquet(path)
         elif ending.endswith((".jsonl", ".ndjson")):
-            frame = pd.read_json(path, lines=True, dtype=types)  # type: ignore[arg-type]
+            frame = pd.read_json(path, lines=True, dtype=types)
         elif ending.endswith(".json"):
-            frame = pd.read_json(path, dtype=types)  # type: ignore[arg-type]
+            frame = pd.read_json(path, dtype=types)
         else:
             raise UserError(
                 f"{path}: a table of scores ends in .csv, .tsv, .parquet, .jsonl or .json"

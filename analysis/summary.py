@@ -387,6 +387,7 @@ def _overall(
     )
     ratios = paper_relative_gain(means[:, 0], means[:, 1:].max(axis=1))
     macro = means.mean(axis=0)
+    testable = tasks == "fixed" or len(block.tasks) > 1
     return {
         "n_tasks": len(block.tasks),
         "n_conditions": len(block.conditions) - 1,
@@ -395,7 +396,7 @@ def _overall(
         "average_difference": float(over.difference[0]),
         "average_lower": float(over.lower[0]),
         "average_upper": float(over.upper[0]),
-        "average_pvalue": float(over.pvalue[0]),
+        "average_pvalue": float(over.pvalue[0]) if testable else np.nan,
         "average_relative": float(over.relative.gain[0]),
         "highest": block.conditions[1 + int(np.argmax(macro[1:].round(12)))],
         "mean_of_max": best.mean_of_max,

@@ -59,7 +59,7 @@ def overall_sentences(found: SummaryAnalysis) -> list[str]:
             f"the mean over {_plural(count, 'condition')} is {100 * row['mean_average']:.2f}, a "
             f"change of {_points(row['average_difference'])} points"
             f"{_interval(row['average_lower'], row['average_upper'], found.alpha)} or "
-            f"{_percent(row['average_relative'])} ({format_p(row['average_pvalue'])})."
+            f"{_percent(row['average_relative'])}{_tested(row)}."
         )
         out.append(f"{start}{_best(row, base, count, found.alpha)}")
     return out
@@ -73,6 +73,10 @@ def _interval(lower: float, upper: float, alpha: float) -> str:
     if not (np.isfinite(lower) and np.isfinite(upper)):
         return ""
     return f" ({100 * (1 - alpha):g} % interval {points(lower)} to {points(upper)})"
+
+
+def _tested(row: Mapping[Any, Any]) -> str:
+    return f" ({format_p(row['average_pvalue'])})" if np.isfinite(row["average_pvalue"]) else ""
 
 
 def _best(row: Mapping[Any, Any], base: str, count: int, alpha: float) -> str:
@@ -164,7 +168,12 @@ def limits(found: SummaryAnalysis) -> list[str]:
     """What can and cannot be concluded from this summary."""
     least, most = found.overall["runs_least"].min(), found.overall["runs_most"].max()
     known = bool(np.isfinite(found.contrasts["run_error"]).any())
-    if found.tasks == "random":
+    if found.tasks == "random" and found.overall["n_tasks"].max() < 2:
+        over = (
+            "Cannot be said: anything about other tasks, for there is one. With SDs over runs, "
+            "--tasks fixed asks whether new runs of this one would differ."
+        )
+    elif found.tasks == "random":
         over = (
             "Can be said: what happens over tasks like these. That needs only the mean of each "
             "task, so the intervals and tests over tasks are as good as those of per-item scores."

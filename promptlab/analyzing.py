@@ -152,6 +152,7 @@ def analyze_file(
     from promptlab.analysis.tidying import CONDITION_NAMES, table_kind
 
     options = options or Options()
+    _refuse_logs(path)
     frame = read_frame(path, columns=columns, text=CONDITION_NAMES, encoding=encoding)
     kind = kind or table_kind(frame, source=str(path))
     if kind == "summary":
@@ -176,6 +177,23 @@ def analyze_file(
         seed=options.seed,
     )
     return FileAnalysis(path, kind, chosen, found, (guessed,) if guessed else (), options)
+
+
+def _refuse_logs(path: Path) -> None:
+    """A log of another tool holds one prompt, so there is nothing to compare it with."""
+    from promptlab.importers.inspect_logs import is_log
+    from promptlab.importers.lm_eval import is_samples
+
+    if not path.is_file():
+        return
+    tool = "Inspect" if is_log(path) else ""
+    if path.suffix == ".jsonl" and is_samples(path):
+        tool = "lm-eval"
+    if tool:
+        raise UserError(
+            f"{path} is a log of {tool}, which holds one prompt; compare two: promptlab compare "
+            f"{path.name} OTHER"
+        )
 
 
 def _summary(

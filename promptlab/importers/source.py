@@ -60,15 +60,10 @@ def frame_of(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """Rows as a frame with `COLUMNS`."""
     import pandas as pd
 
-    frame = pd.DataFrame(list(rows), columns=list(COLUMNS))
     defaults = {"shots": 0, "replicate": 0, "method": "text", "target": "", "prompt": ""}
-    for column, value in defaults.items():
-        frame[column] = [value if _absent(v) else v for v in frame[column]]
+    filled = [defaults | {k: v for k, v in row.items() if v is not None} for row in rows]
+    frame = pd.DataFrame(filled, columns=list(COLUMNS))
     return frame.astype({"score": "float64", "shots": "int64", "replicate": "int64"})
-
-
-def _absent(value: Any) -> bool:
-    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def choose_metric(

@@ -35,6 +35,7 @@ def summary_table(found: SummaryAnalysis) -> Table:
     from rich.table import Table
     from rich.text import Text
 
+    from promptlab.report.numbers import plural
     from promptlab.report.summary_page import overall_rows, summary_rows
     from promptlab.report.terminal import styled_verdict
 
@@ -46,7 +47,7 @@ def summary_table(found: SummaryAnalysis) -> Table:
         mine = macro[(macro["model"] == row["model"]) & (macro["shots"] == row["shots"])]
         shown = summary_rows(found, mine)
         where = f"{row['model']}, {row['shots']} shots: " if several else ""
-        title = f"{where}{row['n_tasks']} tasks, means without items"
+        title = f"{where}{plural(int(row['n_tasks']), 'task')}, means without items"
         inner = Table(
             title=Text(title), title_justify="left", title_style="bold", header_style="dim",
             box=None, padding=(0, 2, 0, 0),

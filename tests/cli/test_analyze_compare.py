@@ -122,6 +122,29 @@ def test_columns_and_percentages(promptlab: Run, tmp_path: Path) -> None:
     assert (code, "write OURS=YOURS" in err) == (2, True)
 
 
+def test_a_log_of_another_tool_is_for_compare(promptlab: Run) -> None:
+    data = Path(__file__).parents[1] / "importers" / "data"
+    for log, tool in (
+        (next((data / "career").glob("samples*")), "lm-eval"),
+        (data / "doubling.eval", "Inspect"),
+    ):
+        code, _, err = promptlab("analyze", log)
+        assert code == 2
+        assert f"is a log of {tool}, which holds one prompt" in err
+
+
+def test_one_task_is_not_generalised_from(promptlab: Run, tmp_path: Path) -> None:
+    path = tmp_path / "one.csv"
+    path.write_text("task,condition,mean,sd,n\nx,original,0.5,0.02,5\nx,EP02,0.6,0.02,5\n")
+    code, out, _ = promptlab("analyze", path)
+    assert code == 0
+    assert "1 task, means without items" in out
+    assert "Cannot be said: anything about other tasks" in out
+    assert "p = 1.00" not in out
+    code, out, _ = promptlab("analyze", path, "--tasks", "fixed")
+    assert (code, "better (Holm-adjusted" in out) == (0, True)
+
+
 def test_help_teaches(promptlab: Run) -> None:
     code, out, _ = promptlab("analyze", "--help")
     assert code == 0
