@@ -76,6 +76,9 @@ _HOMES = {
     "wording_words": "wording_sentence wording_sentences",
     "export": "latex printable write_table",
     "analyze": "Analysis analyze_scores analyze_table",
+    "summary": "SUMMARY_CONTRASTS SummaryAnalysis analyze_summary",
+    "summary_null": "BestOfMeans best_of_means",
+    "summary_tables": "SUMMARY_COLUMNS SummaryTable check_summary read_summary",
 }
 _WHERE = {name: module for module, names in _HOMES.items() for name in names.split()}
 

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "analyse_run",
-    "analyse_table",
     "plan_of",
     "report_run",
     "score_run",
@@ -287,48 +286,6 @@ def _with_texts(run: Run, rows: pd.DataFrame) -> pd.DataFrame:
         input=[item.input for item in found],
         expected=[" / ".join(item.answers[:3]) for item in found],
     )
-
-
-def analyse_table(
-    path: Path, *, baseline: str, alpha: float, margin: float, out: Path | None
-) -> tuple[pd.DataFrame, list[str], Path | None]:
-    """Analyse anybody's table of per-item scores.
-
-    Args:
-        path: CSV, TSV, JSONL or Parquet; columns as in `promptlab.analysis.read_scores`.
-        baseline: condition to compare with.
-        alpha: level of the verdicts.
-        margin: equivalence margin in score units.
-        out: folder for a report, if one is wanted.
-
-    Returns:
-        The contrasts, what they say in sentences, and the page of the report.
-    """
-    from promptlab.analysis import analyze_table
-
-    found = analyze_table(path, baseline=baseline, alpha=alpha, margin=margin)
-    if out is None:
-        return found.contrasts, found.sentences(), None
-    from promptlab.report.page import write_report
-
-    page = write_report(
-        out,
-        scores=found.scores,
-        contrasts=found.contrasts,
-        best=found.best,
-        conditions=None,
-        tasks=None,
-        sensitivity=found.sensitivity,
-        wordings=found.wordings,
-        manifest={
-            "name": path.name,
-            "baseline": baseline,
-            "alpha": alpha,
-            "margin": margin,
-            "missing": "drop_pair",
-        },
-    )
-    return found.contrasts, found.sentences(), page
 
 
 def update_status(run: Run, **values: Any) -> None:

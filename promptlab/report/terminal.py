@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from promptlab.report.inputs import Results
 
-__all__ = ["result_table", "summary_sentences"]
+__all__ = ["result_table", "styled_verdict", "summary_sentences"]
 
 _COLORS = {"better": "bold blue", "worse": "bold red", "equivalent": "green"}
 _SIGNS = {"better": "▲ ", "worse": "▼ ", "equivalent": "= "}
@@ -103,8 +103,15 @@ def _cells(row: Mapping[Any, Any], said: str) -> list[Text]:
         Text(say.interval(row["lower"], row["upper"]) or say.DASH),
         Text(say.pvalue(row["p_adjusted"])),
         Text(gain),
-        Text(_SIGNS.get(verdict, "  ") + said, style=_COLORS.get(verdict, "dim")),
+        styled_verdict(verdict, said),
     ]
+
+
+def styled_verdict(verdict: str, said: str | None = None) -> Text:
+    """A verdict, or what is said of it, with its sign and colour."""
+    from rich.text import Text
+
+    return Text(_SIGNS.get(verdict, "  ") + (said or verdict), style=_COLORS.get(verdict, "dim"))
 
 
 def summary_sentences(
