@@ -29,6 +29,7 @@ _HOMES = {
     "contrast_table": "CONTRAST_COLUMNS contrasts",
     "maxt": "MaxT max_t",
     "resampling": "CellResampling resample_cells",
+    "resampled": "resample_scores",
     "replicated": "resampling_counts",
     "macroboot": "MacroResampling bootstrap_t",
     "crossfit": "CrossFit cross_fit",

@@ -71,7 +71,7 @@ def paired(original: Any, variant: Any) -> tuple[Array, Array]:
 
 _ALONE = 1 << 18
 """Multiplications up to which OpenBLAS computes a product in the thread that asked for it."""
-_NARROW = 8
+_TALL, _NARROW = 64, 8
 
 
 def product(left: Floats, right: Floats) -> Floats:
@@ -82,7 +82,7 @@ def product(left: Floats, right: Floats) -> Floats:
     """
     (rows, depth), width = left.shape, right.shape[1]
     out = np.empty((rows, width), np.result_type(left, right))
-    tall = max(1, min(rows, _ALONE // (_NARROW * depth)))
+    tall = max(1, min(rows, _TALL, _ALONE // (_NARROW * depth)))
     for top in range(0, rows, tall):
         part, into = left[top : top + tall], out[top : top + tall]
         step = max(1, min(width, _ALONE // (part.shape[0] * depth)))
