@@ -31,6 +31,7 @@ _HOMES = {
     "exchange": "label_exchange",
     "maxt": "MaxT max_t",
     "resampling": "CellResampling resample_cells",
+    "resampled": "resample_scores",
     "replicated": "resampling_counts",
     "macroboot": "MacroResampling bootstrap_t",
     "confidence_sequences": "ConfidenceSequence confidence_sequence",

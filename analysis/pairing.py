@@ -57,6 +57,7 @@ class Grid:
         task_starts: first item of each task.
         wordings: sorted ids of the wordings of the instruction.
         row_wording: wording of each row.
+        items: their ids, sorted within a task.
     """
 
     model: str
@@ -72,6 +73,7 @@ class Grid:
     task_starts: Ints
     wordings: tuple[str, ...]
     row_wording: Ints
+    items: tuple[str, ...]
 
     @property
     def item_task(self) -> Ints:
@@ -94,7 +96,8 @@ class Grid:
         item = np.repeat(np.arange(self.item_starts.size), sizes)
         starts = np.flatnonzero(np.diff(item, prepend=-1) | np.diff(self.row_wording, prepend=-1))
         tasks = np.searchsorted(starts, self.task_rows)
-        return replace(self, item_starts=starts, task_starts=tasks)
+        items = tuple(self.items[i] for i in item[starts])
+        return replace(self, item_starts=starts, task_starts=tasks, items=items)
 
     def pairs(self, missing: Missing = "drop_pair", weights: Array | None = None) -> Pairs:
         """Pair every condition with the baseline, or one weighted side with the other.
@@ -235,6 +238,7 @@ def _grid(part: pd.DataFrame, model: str, shots: int, protocol: str, conditions:
         task_starts=task_starts.astype(np.int64),
         wordings=tuple(str(w) for w in wordings),
         row_wording=row_keys % repeats // replicates,
+        items=tuple(items.astype(object)[item_keys % len(items)]),
     )
 
 

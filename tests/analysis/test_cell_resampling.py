@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -293,3 +294,31 @@ def test_results_come_in_the_order_of_the_jobs_and_errors_reach_the_caller() -> 
 
     with pytest.raises(UserError, match="job 0"):
         list(in_order(fails, range(5), 2))
+
+
+def test_a_table_of_scores_is_resampled_like_its_arrays(make_scores: Any) -> None:
+    first, second = make_scores(3, 20), make_scores(3, 20, seed=1)
+    second = second[second["item_id"] != "i4"]  # the models need not have the same items
+    scores = pd.concat([first.assign(model="a"), second.assign(model="b")], ignore_index=True)
+    found = pa.resample_scores(scores, bca=True, n_resamples=1000, seed=3)
+    assert found["level"].tolist() == ["cell"] * 12 + ["macro"] * 4
+    assert found["n"].tolist() == [20, 20, 19, 19] * 3 + [3] * 4
+    table = pa.contrasts(scores)
+    key = ["level", "model", "task", "condition"]
+    both = found.merge(table, on=key, suffixes=("", "_table"))
+    assert len(both) == 16
+    assert both["estimate"].to_numpy() == pytest.approx(both["difference"].to_numpy())
+    assert (both["lower"] - both["lower_table"]).abs()[:12].max() < 0.1
+    wide = first.pivot(index=["task", "item_id"], columns="condition", values="score")
+    blocks = [
+        block[["EP01", "EP02"]].sub(block["original"], axis=0).to_numpy()
+        for _, block in wide.groupby("task")
+    ]
+    alone = pa.resample_scores(first, n_resamples=1000, seed=3)
+    direct = pa.resample_cells(blocks, n_resamples=1000, seed=3)
+    assert alone["step_down"][:6].tolist() == direct.step_down.ravel().tolist()
+    assert alone["lower"][:6].tolist() == direct.lower.ravel().tolist()
+    assert alone["lower"][6:].isna().all()  # three tasks are too few
+    assert alone["note"][6:].str.contains("fewer than 5 tasks").all()
+    assert "bca_lower" in found
+    assert "bca_lower" not in alone
