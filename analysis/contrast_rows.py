@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from promptlab.analysis.arrays import Array, safe_divide
+from promptlab.analysis.arrays import Array, Bools, safe_divide
 from promptlab.analysis.cells import Cells, cell_statistics
 from promptlab.analysis.contrast_kinds import Contrast
 from promptlab.analysis.exchange import RESAMPLES, exchange_p
@@ -105,7 +105,7 @@ def _with_exchange(
         vector = contrast.vector(grid.conditions)
         columns = np.flatnonzero(vector)
         items, _ = grid.complete(columns, missing)
-        whole = np.isfinite(items).all(axis=1)
+        whole: Bools = np.asarray(np.isfinite(items).all(axis=1), dtype=np.bool_)
         for t, task in enumerate(grid.tasks):
             table = items[ends[t] : ends[t + 1]][whole[ends[t] : ends[t + 1]]]
             if not table.shape[0]:
@@ -202,7 +202,8 @@ def _cell_frame(
     has = (grid.count(grid.planned) > 0).astype(np.int64)
     involved = (weights != 0).astype(np.int64)
     frame["_cell"] = np.arange(len(frame))
-    return frame[(has @ involved == involved.sum(axis=0)).ravel()].reset_index(drop=True)
+    keep = np.asarray(has @ involved == involved.sum(axis=0)).ravel()
+    return frame.loc[keep].reset_index(drop=True)
 
 
 def _macro_frame(

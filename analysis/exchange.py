@@ -7,6 +7,7 @@ share that draw; near the ceiling a t or sign-flip test of them rejects a true n
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -97,16 +98,20 @@ def _exact_p(table: Array, added: np.ndarray[Any, np.dtype[np.bool_]]) -> float:
     expected = float(right.sum()) * side / prompts
     mass, offset = np.ones(1), 0
     for count, items in _counted(right[(right > 0) & (right < prompts)]):
-        low, high = max(0, count - (prompts - side)), min(side, count)
-        one = stats.hypergeom.pmf(np.arange(low, high + 1), prompts, count, side)
-        mass, offset = (
-            _convolve(mass, _power(np.asarray(one, np.float64), items)),
-            offset + items * low,
-        )
+        mass = _convolve(mass, _power(_of_one(prompts, count, side), items))
+        offset += items * max(0, count - (prompts - side))
     offset += side * int((right == prompts).sum())
     values = offset + np.arange(mass.size)
     extreme = np.abs(values - expected) >= abs(on_side - expected) - TIE
     return float(min(1.0, max(mass[extreme].sum(), 0.0)))
+
+
+@lru_cache(maxsize=4096)
+def _of_one(prompts: int, right: int, side: int) -> Array:
+    """How many of an item's right answers fall on a side, from the least to the most possible."""
+    low, high = max(0, right - (prompts - side)), min(side, right)
+    mass = stats.hypergeom.pmf(np.arange(low, high + 1), prompts, right, side)
+    return np.asarray(mass, np.float64)
 
 
 def _counted(values: Ints) -> list[tuple[int, int]]:
@@ -129,4 +134,4 @@ def _power(mass: Array, times: int) -> Array:
 def _convolve(first: Array, second: Array) -> Array:
     if first.size * second.size <= _DIRECT:
         return np.convolve(first, second)
-    return np.clip(signal.fftconvolve(first, second), 0.0, None)
+    return np.asarray(np.clip(signal.fftconvolve(first, second), 0.0, None), np.float64)

@@ -142,9 +142,10 @@ class Grid:
             wanted = np.repeat(shared, rows) & planned.any(axis=1)
             scores = np.where(wanted[:, None] & np.isnan(scores), 0.0, scores)
         scored = np.isfinite(scores)
-        whole = scored.all(axis=1)
+        whole: Bools = np.asarray(scored.all(axis=1), dtype=np.bool_)
         means = self._item_means(scores, np.broadcast_to(whole[:, None], scores.shape))
-        return means, self.count((scored.any(axis=1) & ~whole)[:, None])[:, 0]
+        some: Bools = np.asarray(scored.any(axis=1), dtype=np.bool_)
+        return means, self.count((some & ~whole)[:, None])[:, 0]
 
     def _weighted(self, missing: Missing, weights: Array) -> Pairs:
         shape = (self.item_starts.size, weights.shape[1])

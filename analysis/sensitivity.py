@@ -145,10 +145,11 @@ def _on_tasks(
     rows = rows.assign(**columns)
     differences = by_task("mean_condition") - by_task("mean_baseline")
     p, adjusted = rows["pvalue"].to_numpy(np.float64), np.full(len(rows), np.nan)
-    for (family, _), members in rows.groupby(["family", "contrast"]).indices.items():
-        if family != "confirmatory":
-            adjusted[members] = adjust(p[members], "BH")
-    own = np.flatnonzero(rows["family"] == "confirmatory")
+    confirmatory = (rows["family"] == "confirmatory").to_numpy()
+    for kind in rows["contrast"].unique():
+        members = (rows["contrast"] == kind).to_numpy() & ~confirmatory
+        adjusted[members] = adjust(p[members], "BH")
+    own = np.flatnonzero(confirmatory)
     if own.size:
         method = str(rows["adjust_method"].iloc[own[0]])
         correction: Correction = "max_t" if method.startswith("max-T") else "holm"

@@ -83,8 +83,8 @@ def _kind_table(title: str, rows: pd.DataFrame, results: Results) -> Table:
         inner.add_column(name, justify="right", no_wrap=True)
     inner.add_column("verdict", no_wrap=True)
     for row in rows.to_dict("records"):
-        name, points, interval, p, _, verdict = _cells(row, results.said(row))
-        inner.add_row(name, Text(str(row["baseline"])), points, interval, p, verdict)
+        condition, points, interval, p, _, verdict = _cells(row, results.said(row))
+        inner.add_row(condition, Text(str(row["baseline"])), points, interval, p, verdict)
     return inner
 
 
