@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import stats
 
+from promptlab.analysis.arguments import check_counts, check_numbers
 from promptlab.analysis.arrays import Array, as_vector, safe_divide
 from promptlab.analysis.results import Result
 from promptlab.errors import UserError
@@ -34,19 +35,10 @@ __all__ = [
 
 def critical_z(level: float) -> float:
     """Two-sided normal quantile of a confidence level."""
+    check_numbers(level=level)
     if not 0 < level < 1:
         raise UserError(f"level must lie between 0 and 1, not {level}")
     return float(stats.norm.isf((1 - level) / 2))
-
-
-def _check_counts(n: int, **counts: int) -> None:
-    if n < 1:
-        raise UserError(f"n must be at least 1, not {n}")
-    for name, count in counts.items():
-        if count < 0 or count != int(count):
-            raise UserError(f"{name} must be a count, not {count}")
-    if sum(counts.values()) > n:
-        raise UserError(f"{' + '.join(counts)} is {sum(counts.values())}, more than n = {n}")
 
 
 def wilson(successes: int, n: int, *, level: float = 0.95) -> Result:
@@ -60,7 +52,7 @@ def clopper_pearson(successes: int, n: int, *, level: float = 0.95) -> Result:
 
 
 def _proportion(successes: int, n: int, level: float, how: str, method: str) -> Result:
-    _check_counts(n, successes=successes)
+    check_counts(n, successes=successes)
     critical_z(level)
     ci = stats.binomtest(int(successes), int(n)).proportion_ci(level, method=how)
     interval = (float(ci.low), float(ci.high))
@@ -72,8 +64,11 @@ def beta_interval(successes: int, n: int, *, prior: float = 1.0, level: float = 
 
     The estimate is the observed proportion, not the posterior mean.
     """
-    _check_counts(n, successes=successes)
+    check_counts(n, successes=successes)
     critical_z(level)
+    check_numbers(prior=prior)
+    if prior <= 0:
+        raise UserError(f"the prior must be above 0, not {prior}")
     a, b = successes + prior, n - successes + prior
     low, high = stats.beta.ppf([(1 - level) / 2, (1 + level) / 2], a, b)
     return Result(
@@ -146,7 +141,7 @@ def tango(gains: int, losses: int, n: int, *, level: float = 0.95) -> Result:
         n: all pairs.
         level: confidence level.
     """
-    _check_counts(n, gains=gains, losses=losses)
+    check_counts(n, gains=gains, losses=losses)
     low, high = tango_limits(gains, losses, n, level=level)
     return Result(
         estimate=(gains - losses) / n,
@@ -159,7 +154,7 @@ def tango(gains: int, losses: int, n: int, *, level: float = 0.95) -> Result:
 
 def bonett_price(gains: int, losses: int, n: int, *, level: float = 0.95) -> Result:
     """Bonett and Price (2012): Wald after adding one gain and one loss. The estimate is raw."""
-    _check_counts(n, gains=gains, losses=losses)
+    check_counts(n, gains=gains, losses=losses)
     up, down = (gains + 1) / (n + 2), (losses + 1) / (n + 2)
     half = critical_z(level) * math.sqrt((up + down - (up - down) ** 2) / (n + 2))
     return Result(
@@ -181,8 +176,9 @@ def newcombe(both: int, gains: int, losses: int, neither: int, *, level: float =
         neither: wrong in both.
         level: confidence level.
     """
+    check_counts(both=both, gains=gains, losses=losses, neither=neither)
     n = both + gains + losses + neither
-    _check_counts(n, both=both, gains=gains, losses=losses, neither=neither)
+    check_counts(n)
     variant = wilson(both + gains, n, level=level)
     original = wilson(both + losses, n, level=level)
     covariance = float(both * neither - gains * losses)

@@ -6,7 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
+from promptlab.analysis.arguments import check_numbers
 from promptlab.analysis.power.binary import detectable_mcnemar
+from promptlab.analysis.power.levels import check_levels
 from promptlab.analysis.power.means import detectable_t
 from promptlab.analysis.results import Result
 from promptlab.errors import UserError
@@ -80,6 +82,9 @@ def detectable_difference(
     Raises:
         UserError: impossible numbers.
     """
+    check_numbers(n_tasks=n_tasks, n_items=n_items, tests=tests)
+    check_numbers(sd_task=sd_task, discordance=discordance)
+    check_levels(alpha, power)
     if n_tasks < 1 or n_items < 1 or tests < 1:
         raise UserError("at least one task, one item and one test are needed")
     if not 0 < discordance <= 1 or sd_task < 0:
