@@ -526,11 +526,11 @@ def check(case: dict[str, Any], folder: Path) -> list[str]:
     problems = []
     for key, value in case["expected"].items():
         limits = case.get("tolerance", {}).get(key, case)
-        rtol, atol = limits.get("rtol") or 0.0, limits.get("atol") or 0.0
+        rtol, atol = limits.get("rtol", 0.0), limits.get("atol", 1e-9)
         if key not in found:
             problems.append(f"{key}: not computed")
         else:
-            problems += compare(found[key], value, key, rtol, max(atol, 1e-9))
+            problems += compare(found[key], value, key, rtol, atol)
     return problems
 
 
