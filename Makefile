@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: quickstart test lint types bench setup clean
+.PHONY: quickstart test lint types bench calibrate setup clean
 
 quickstart: $(VENV)/.local  ## a real experiment on a real model, on this machine, no key
 	$(BIN)/promptlab models pull smollm2-135m
@@ -24,6 +24,9 @@ types: $(VENV)/.dev  ## the folders are laid out as the package they become
 
 bench: $(VENV)/.dev  ## what it costs, beside its targets; ARGS=--quick, ARGS=--million, ARGS=--help
 	$(BIN)/python benchmarks/bench.py $(ARGS)
+
+calibrate: $(VENV)/.dev  ## error rates and coverage by simulation, docs/calibration.md; ARGS="--simulations 20" for a look
+	$(BIN)/promptlab calibrate --out docs $(ARGS)
 
 setup: $(VENV)/.dev  ## everything a developer needs
 

@@ -198,4 +198,3 @@ def closing(table: pd.DataFrame) -> str:
 
 def _of(some: int, every: int) -> str:
     return f"all {every}" if some == every else f"{some} of {every}"
-

@@ -78,9 +78,7 @@ def simulate(design: OneTask, simulations: int, rng: np.random.Generator, tally:
     labels: tuple[tuple[str, Literal["max", "mean"]], ...] = (("max", "max"), ("average", "mean"))
     for name, which in labels:
         rejected = [
-            label_permutation(
-                one, statistic=which, n_permutations=_PERMUTATIONS, seed=rng
-            ).pvalue
+            label_permutation(one, statistic=which, n_permutations=_PERMUTATIONS, seed=rng).pvalue
             <= 0.05
             for one in scores
         ]

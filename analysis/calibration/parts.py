@@ -59,9 +59,7 @@ class Part:
 
 
 PARTS: dict[str, Part] = {
-    "single": Part(
-        "One comparison on one task", single.DESIGNS, single.simulate, 40_000, 2000
-    ),
+    "single": Part("One comparison on one task", single.DESIGNS, single.simulate, 40_000, 2000),
     "exact": Part(
         "Exact coverage of intervals for a paired difference",
         exact.DESIGNS,

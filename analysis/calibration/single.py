@@ -50,9 +50,7 @@ DESIGNS = {
 }
 
 
-def simulate(
-    design: Comparison, simulations: int, rng: np.random.Generator, tally: Tally
-) -> None:
+def simulate(design: Comparison, simulations: int, rng: np.random.Generator, tally: Tally) -> None:
     """Simulate so many experiments and add what each procedure said."""
     p = item_chances(rng, ACCURACY, design.concentration, (design.n, simulations))
     original = answer(rng, p)

@@ -68,9 +68,7 @@ class Tally:
     def __init__(self) -> None:
         self.sums: dict[tuple[str, str], Sum] = {}
 
-    def add(
-        self, procedure: str, quantity: str, outcomes: Any, *, claim: Claim = "shown"
-    ) -> None:
+    def add(self, procedure: str, quantity: str, outcomes: Any, *, claim: Claim = "shown") -> None:
         """Add outcomes, one for each simulated experiment; NaN = there was none."""
         values = np.atleast_1d(np.asarray(outcomes, dtype=np.float64)).ravel()
         values = values[np.isfinite(values)]
