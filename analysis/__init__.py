@@ -28,7 +28,7 @@ _HOMES = {
     "maxt": "MaxT max_t",
     "confidence_sequences": "ConfidenceSequence confidence_sequence",
     "racing": "Race Raced race",
-    "race_rules": "Rules",
+    "race_rules": "RaceRules",
     "race_contrasts": "raced_contrasts",
     "race_simulation": "simulate_race",
     "crossfit": "CrossFit cross_fit",

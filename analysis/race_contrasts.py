@@ -21,12 +21,15 @@ _TESTS = ("pvalue", "p_adjusted", "equivalence_pvalue", "detectable")
 _DESCRIPTIVE = ", for a fixed number of items"
 
 
-def raced_contrasts(contrasts: pd.DataFrame, raced: pd.DataFrame) -> pd.DataFrame:
+def raced_contrasts(
+    contrasts: pd.DataFrame, raced: pd.DataFrame, *, baseline: str = "original"
+) -> pd.DataFrame:
     """A table of contrasts with the results of a race.
 
     Args:
         contrasts: as `promptlab.analysis.contrasts` returns it, of the scores that were asked.
         raced: results of the race with columns model, shots and protocol: a run's `race()`.
+        baseline: what they were raced against; contrasts with another are descriptive.
 
     Returns:
         A copy with the same columns. Raced macro rows have the race's difference, interval, p
@@ -43,13 +46,8 @@ def raced_contrasts(contrasts: pd.DataFrame, raced: pd.DataFrame) -> pd.DataFram
     out["verdict"] = "descriptive"
     found = raced.set_index(_KEY)
     keys = list(zip(*(out[c] for c in _KEY), strict=True))
-    rows = [
-        i
-        for i, (key, level, primary) in enumerate(
-            zip(keys, out["level"], out["primary"], strict=True)
-        )
-        if level == "macro" and primary and key in found.index
-    ]
+    main = (out["level"] == "macro") & out["primary"] & (out["baseline"] == baseline)
+    rows = [i for i in np.flatnonzero(main) if keys[i] in found.index]
     results = found.loc[[keys[i] for i in rows]]
     places = out.index[rows]
     alone = results["control_of"].ne("").to_numpy()

@@ -17,7 +17,7 @@ import numpy as np
 
 from promptlab.analysis.arrays import Array
 from promptlab.analysis.confidence_sequences import Wealth, blocks_of
-from promptlab.analysis.race_rules import LEFT, Evidence, Goal, Rules, judge
+from promptlab.analysis.race_rules import LEFT, Evidence, Goal, RaceRules, judge
 from promptlab.analysis.results import NO_INTERVAL, Result
 from promptlab.errors import UnknownName, UserError
 
@@ -79,10 +79,10 @@ class Race:
             control is asked as long as its stimulus, has no part in the contest and alpha for
             itself: its error is not counted in that of the stimuli.
         without: tasks that a stimulus does not have.
-        goal: see `Rules`.
-        alpha: see `Rules`.
-        margin: see `Rules`.
-        futility: see `Rules`.
+        goal: see `RaceRules`.
+        alpha: see `RaceRules`.
+        margin: see `RaceRules`.
+        futility: see `RaceRules`.
 
     Attributes:
         rules: of the race.
@@ -114,7 +114,7 @@ class Race:
                 raise UnknownName(f"stimulus of the control '{control}':", stimulus,
                                   self.contestants)  # fmt: skip
         total = sum(planned.values())
-        self.rules = Rules(len(self.contestants), total, goal, alpha, margin, futility)
+        self.rules = RaceRules(len(self.contestants), total, goal, alpha, margin, futility)
         self.block = 0
         self._planned = dict(planned)
         self._tasks = {
@@ -320,7 +320,7 @@ class Race:
             return "better" if above > below else "worse"
         return "equivalent" if min(low, high) >= rules.need_equivalent else "inconclusive"
 
-    def _rules_of(self, name: str) -> Rules:
+    def _rules_of(self, name: str) -> RaceRules:
         """The race's rules; of a control, those of one stimulus alone."""
         return (
             replace(self.rules, stimuli=1, goal="differ") if name in self.controls else self.rules
@@ -355,10 +355,10 @@ def race(
         names: of the stimuli; `1`, `2`, ... unless given.
         block: items a block of the largest task; smaller tasks are spread over as many blocks.
         controls: see `Race`.
-        goal: see `promptlab.analysis.Rules`.
-        alpha: see `Rules`.
-        margin: see `Rules`.
-        futility: see `Rules`.
+        goal: see `promptlab.analysis.RaceRules`.
+        alpha: see `RaceRules`.
+        margin: see `RaceRules`.
+        futility: see `RaceRules`.
 
     Raises:
         UserError: shapes that do not fit, or scores outside [0, 1].

@@ -98,7 +98,8 @@ def analyse_run(run: Run) -> pd.DataFrame:
         from promptlab.analysis.race_contrasts import raced_contrasts
 
         # How many items there are depends on the scores: no test for a fixed number holds.
-        table, best["pvalue"] = raced_contrasts(table, run.race()), float("nan")
+        table = raced_contrasts(table, run.race(), baseline=options["baseline"])
+        best["pvalue"] = float("nan")
     with only_mine():
         table.to_parquet(run.path / "contrasts.parquet", index=False)
         best.to_parquet(run.path / "best.parquet", index=False)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from promptlab.analysis import Race, race
-from promptlab.analysis.race_rules import Rules
+from promptlab.analysis.race_rules import RaceRules
 from promptlab.analysis.race_simulation import Design, _run
 from promptlab.errors import UnknownName, UserError
 
@@ -144,7 +144,7 @@ def test_the_simulation_decides_as_the_race_does(goal: str) -> None:
     """Counts of many experiments at once, and scores of one block after the other."""
     tasks, items, block, k = 4, 40, 5, 4
     rng = np.random.default_rng(3)
-    rules = Rules(k, tasks * items, goal)  # type: ignore[arg-type]
+    rules = RaceRules(k, tasks * items, goal)  # type: ignore[arg-type]
     for _ in range(6):
         p = rng.beta(1, 1, (items // block, tasks * block))[..., None]
         y = (rng.random((*p.shape[:2], k + 1)) < p).astype(np.float64)
