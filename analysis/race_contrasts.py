@@ -47,7 +47,7 @@ def raced_contrasts(
     found = raced.set_index(_KEY)
     keys = list(zip(*(out[c] for c in _KEY), strict=True))
     main = (out["level"] == "macro") & out["primary"] & (out["baseline"] == baseline)
-    rows = [i for i in np.flatnonzero(main) if keys[i] in found.index]
+    rows = [int(i) for i in np.flatnonzero(main) if keys[i] in found.index]
     results = found.loc[[keys[i] for i in rows]]
     places = out.index[rows]
     alone = results["control_of"].ne("").to_numpy()

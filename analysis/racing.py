@@ -9,64 +9,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import combinations
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from promptlab.analysis.arrays import Array
 from promptlab.analysis.confidence_sequences import Wealth, blocks_of
 from promptlab.analysis.race_rules import LEFT, Evidence, Goal, RaceRules, judge
-from promptlab.analysis.results import NO_INTERVAL, Result
+from promptlab.analysis.raced import Raced
+from promptlab.analysis.results import NO_INTERVAL
 from promptlab.errors import UnknownName, UserError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["PATH_COLUMNS", "Race", "Raced", "race"]
+__all__ = ["PATH_COLUMNS", "Race", "race"]
 
 PATH_COLUMNS = (
     *("block", "condition", "n_items", "difference", "lower", "upper", "pvalue"),
     *("left", "leader"),
 )
-
-
-@dataclass(frozen=True, kw_only=True, repr=False)
-class Raced(Result):
-    """What a race found of one stimulus.
-
-    The interval and the p value are valid at the moment at which the stimulus left. The estimate
-    is the mean of what was asked: a stimulus that left early because it looked good (bad) is
-    over- (under-) estimated on average.
-
-    Attributes:
-        condition: the stimulus.
-        p_adjusted: p value times the number of stimuli.
-        verdict: `better`, `worse`, `equivalent` or `inconclusive`, against the original.
-        left: why it left: `better`, `worse`, `equivalent`, `not best`, `futile`, `best` (all others
-            have left), `control`
-            (with its stimulus); empty if it ran to the end.
-        block: the last block in which it was asked, from 1.
-        beaten_by: the stimulus that was shown to be better, of one that is not the best.
-        shrunken: the estimate drawn towards 0 by t^2 / (t^2 + se^2), t^2 the variance of true
-            differences between this race's stimuli as their estimates show it (empirical Bayes,
-            Efron and Morris 1975, JASA 70); nearer to the truth where a stimulus left early.
-        planned: items of the full design.
-        control_of: the stimulus that this one is a control of; it has alpha for itself.
-    """
-
-    condition: str
-    p_adjusted: float
-    verdict: str
-    left: str
-    block: int
-    beaten_by: str
-    shrunken: float
-    planned: int
-    control_of: str = ""
-
-    label: ClassVar[str] = "difference"
 
 
 class Race:

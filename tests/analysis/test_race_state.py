@@ -200,3 +200,16 @@ def test_designs_that_do_not_fit_are_refused() -> None:
         simulate_race(Design("d", (0.0,), items=7, block=2))
     with pytest.raises(UserError, match="does not fit"):
         simulate_race(Design("d", (0.6,)))
+
+
+def test_the_figure_has_a_lane_for_every_stimulus() -> None:
+    from promptlab.analysis import figures
+
+    x, y, tasks = scores([0.3, -0.3, 0.0])
+    found = race(x, y, tasks=tasks, names=["good", "bad", "idle"])
+    axes = figures.race(found.path(), blocks=12, title="model")
+    shown = {text.get_text() for text in axes.texts}
+    assert {"good", "bad", "idle", "model", "worse", "no longer decidable"} <= shown
+    assert axes.get_xlim() == (0.5, 12.5)
+    with pytest.raises(UserError, match="not begun"):
+        figures.race(found.path().iloc[:0])
