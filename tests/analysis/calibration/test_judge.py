@@ -58,7 +58,8 @@ def test_the_reference_is_compared_with_the_error_of_both() -> None:
 def test_every_reference_belongs_to_a_design() -> None:
     for part, design, procedure, quantity in references():
         assert design in PARTS[part].designs, (part, design)
-        assert procedure and quantity
+        assert procedure
+        assert quantity
     assert all(r.source and r.ends[0] < r.ends[1] for r in references().values())
 
 
