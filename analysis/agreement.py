@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from scipy import stats
 
-from promptlab.analysis.arrays import Array, Seed, safe_divide
+from promptlab.analysis.arrays import Array, Seed, rng_from, safe_divide
 from promptlab.analysis.bootstrap import count_matrix
 from promptlab.analysis.intervals import critical_z
 from promptlab.analysis.results import NO_INTERVAL, Resampled, Result
@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 Scale = Literal["nominal", "ordinal", "interval", "ratio"]
+_BLOCK = 500
 _SCALES = ("nominal", "ordinal", "interval", "ratio")
 
 
@@ -93,12 +94,17 @@ def krippendorff_alpha(
             undefined_share=math.nan,
         )
     counts = (table[:, :, None] == values).sum(axis=1).astype(np.float64)
-    weights = 1 / (counts.sum(axis=1) - 1)
-    estimate = _alpha(counts, weights, values, scale)
+    estimate = float(_alphas(counts, values, scale, np.ones((1, counts.shape[0])))[0])
     interval, undefined, note = NO_INTERVAL, 0.0, ""
     if n_resamples:
-        drawn = count_matrix(table.shape[0], n_resamples, seed)
-        stars = np.array([_alpha(counts, weights, values, scale, times=row) for row in drawn])
+        rng = rng_from(seed)
+        blocks = [min(_BLOCK, n_resamples - start) for start in range(0, n_resamples, _BLOCK)]
+        stars = np.concatenate(
+            [
+                _alphas(counts, values, scale, count_matrix(table.shape[0], block, rng))
+                for block in blocks
+            ]
+        )
         defined = stars[np.isfinite(stars)]
         undefined = 1 - defined.size / stars.size
         if defined.size > 1 and table.shape[0] > 1:
@@ -119,32 +125,37 @@ def krippendorff_alpha(
     )
 
 
-def _alpha(
-    counts: Array, weights: Array, values: Array, scale: Scale, *, times: Array | None = None
-) -> float:
-    """Alpha of units x values counts; `times` is how often each unit was drawn."""
-    own = weights if times is None else weights * times
-    pairs = (counts * own[:, None]).T @ counts
-    pairs -= np.diag((counts * own[:, None]).sum(axis=0))
-    totals = pairs.sum(axis=1)
-    distance = _distance(values, totals, scale)
-    observed = float((pairs * distance).sum())
-    expected = float(totals @ distance @ totals) / (float(totals.sum()) - 1)
-    return 1 - observed / expected if expected > 1e-15 else math.nan
+def _alphas(counts: Array, values: Array, scale: Scale, times: Array) -> Array:
+    """Alpha of resamples of units; `times` (resamples x units) is how often each was drawn.
+
+    With squared distances of positions (the values, or their mean ranks) the sums over pairs are
+    sums of squares; the other two scales have a fixed distance of every two values.
+    """
+    size = counts.sum(axis=1)
+    totals = times @ counts
+    n = totals.sum(axis=1)
+    if scale in ("nominal", "ratio"):
+        distance = _distance(values, scale)
+        observed = times @ (((counts @ distance) * counts).sum(axis=1) / (size - 1))
+        expected = ((totals @ distance) * totals).sum(axis=1) / (n - 1)
+    else:
+        place = np.broadcast_to(values, totals.shape)
+        if scale == "ordinal":
+            place = np.cumsum(totals, axis=1) - totals / 2
+        place = place - (totals * place).sum(axis=1, keepdims=True) / n[:, None]
+        own = size * (place**2 @ counts.T) - (place @ counts.T) ** 2
+        observed = 2 * (times * own / (size - 1)).sum(axis=1)
+        expected = 2 * n * (totals * place**2).sum(axis=1) / (n - 1)
+    flat = (totals > 0).sum(axis=1) < 2
+    return 1 - safe_divide(observed, np.where(flat, np.nan, expected))
 
 
-def _distance(values: Array, totals: Array, scale: Scale) -> Array:
-    """Squared distances between values."""
+def _distance(values: Array, scale: Scale) -> Array:
+    """Squared distances between values that do not depend on how often they occur."""
     a, b = values[:, None], values[None, :]
     if scale == "nominal":
         return np.asarray(a != b, dtype=np.float64)
-    if scale == "interval":
-        return np.asarray((a - b) ** 2)
-    if scale == "ratio":
-        both_zero = (a + b) == 0
-        return np.where(both_zero, 0.0, safe_divide(a - b, a + b) ** 2)
-    middle = np.cumsum(totals) - totals / 2
-    return np.asarray((middle[:, None] - middle[None, :]) ** 2)
+    return np.where((a + b) == 0, 0.0, safe_divide(a - b, a + b) ** 2)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

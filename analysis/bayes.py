@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 from scipy import optimize, stats
 
+from promptlab.analysis.arguments import check_counts, check_numbers
 from promptlab.analysis.intervals import critical_z
 from promptlab.analysis.results import RIGHT, Difference, number
 from promptlab.errors import UserError
@@ -24,9 +25,15 @@ def probability_of_gain(gains: int, losses: int, *, prior: float = 1.0) -> float
     The share of gains among discordant pairs is then Beta(gains + prior, losses + prior), whatever
     the concordant pairs were.
     """
-    if not (min(gains, losses) >= 0 and 0 < prior < math.inf):
-        raise UserError("gains and losses are counts, and the prior is above 0")
+    check_counts(gains=gains, losses=losses)
+    _check_prior(prior)
     return float(stats.beta.sf(0.5, gains + prior, losses + prior))
+
+
+def _check_prior(prior: float) -> None:
+    check_numbers(prior=prior)
+    if prior <= 0:
+        raise UserError(f"the prior must be above 0, not {prior}")
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -79,10 +86,8 @@ def dirichlet_difference(
         UserError: impossible counts, prior or margin.
     """
     critical_z(level)
-    if not (n >= 1 and min(gains, losses) >= 0 and gains + losses <= n):
-        raise UserError(f"gains {gains}, losses {losses} of n = {n} pairs is impossible")
-    if not 0 < prior < math.inf:
-        raise UserError(f"the prior must be above 0, not {prior}")
+    check_counts(n, gains=gains, losses=losses)
+    _check_prior(prior)
     if margin is not None and not 0 < margin < 1:
         raise UserError(f"margin must lie between 0 and 1, not {margin}")
     discordant, total = gains + losses, n + 4 * prior

@@ -9,8 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import stats
 
+from promptlab.analysis.arguments import as_numbers
 from promptlab.analysis.arrays import Array, Ints, Seed, as_vector, rng_from
+from promptlab.analysis.intervals import critical_z
 from promptlab.analysis.results import NO_INTERVAL, Result, Scale, number, plural
+from promptlab.analysis.several import labels_of
 from promptlab.errors import UserError
 
 __all__ = ["CrossFit", "cross_fit"]
@@ -87,15 +90,17 @@ def cross_fit(
         same items, the best would show +4.5 points.
     """
     x = as_vector(original, "original", least=2)
-    y = np.asarray(variants, dtype=np.float64)
+    y = as_numbers(variants, "variants")
+    critical_z(level)
     if y.ndim != 2 or y.shape[0] != x.size or y.shape[1] < 1 or not np.isfinite(y).all():
         raise UserError(f"variants must be {x.size} items x stimuli without missing scores")
     d = y - x[:, None]
     groups = np.zeros(x.size, np.int64)
     if tasks is not None:
-        groups = np.unique(np.asarray(tasks), return_inverse=True)[1].reshape(-1)
+        groups = np.unique(labels_of(tasks, x.size, "task"), return_inverse=True)[1].reshape(-1)
     if folds is not None:
-        splits = [np.unique(np.asarray(folds), return_inverse=True)[1].reshape(-1)]
+        given = labels_of(folds, x.size, "fold")
+        splits = [np.unique(given, return_inverse=True)[1].reshape(-1)]
     else:
         rng = rng_from(seed)
         splits = [_random_folds(groups, min(n_folds, x.size), rng) for _ in range(n_splits)]

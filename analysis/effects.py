@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from scipy import special
 
+from promptlab.analysis.arguments import check_counts
 from promptlab.analysis.arrays import TIE, as_vector, paired
 from promptlab.analysis.omnibus import friedman
 from promptlab.analysis.ranks import wilcoxon
@@ -37,7 +38,8 @@ class CohenG(Result):
 
 def cohens_g(gains: int, losses: int) -> CohenG:
     """Cohen's g = gains / (gains + losses) - 1/2; undefined without discordant pairs."""
-    total = gains + losses
+    check_counts(gains=gains, losses=losses)
+    total = int(gains + losses)
     if total == 0:
         return CohenG(
             estimate=math.nan, n=0, method="Cohen's g", note="undefined: no discordant pair"

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import stats
 
+from promptlab.analysis.arguments import check_counts, check_numbers
 from promptlab.analysis.arrays import Array, as_vector, safe_divide
 from promptlab.analysis.intervals import tango_limits, tango_z
 from promptlab.analysis.results import Difference, format_p
@@ -41,7 +42,10 @@ class Tost(Difference):
         return f"{format_p(self.pvalue)} for equivalence within {100 * self.margin:g} points"
 
 
-def _check_alpha(alpha: float) -> None:
+def _check(margin: float, alpha: float) -> None:
+    check_numbers(margin=margin, alpha=alpha)
+    if margin <= 0:
+        raise UserError(f"margin must be above 0, in units of the scores, not {margin}")
     if not 0 < alpha < 0.5:
         raise UserError(f"alpha must lie between 0 and 1/2, not {alpha}")
 
@@ -64,9 +68,7 @@ def tost_t(differences: Any, margin: float, *, alpha: float = 0.05) -> Tost:
         The variant scored 0.1 points higher than the original (90 % interval -0.3 to +0.4) on 6
         pairs, p < 0.0001 for equivalence within 2 points (TOST by t).
     """
-    if not 0 < margin < math.inf:
-        raise UserError(f"margin must be above 0, in units of the scores, not {margin}")
-    _check_alpha(alpha)
+    _check(margin, alpha)
     d = as_vector(differences, "differences")
     n, mean = d.size, float(d.mean())
     se = float(d.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan
@@ -110,11 +112,10 @@ def tost_tango_p(gains: Any, losses: Any, n: Any, margin: float) -> Array:
 
 def tost_tango(gains: int, losses: int, n: int, margin: float, *, alpha: float = 0.05) -> Tost:
     """Equivalence of paired proportions: Tango's score statistic at both margins."""
-    if not 0 < margin < 1:
+    _check(margin, alpha)
+    if margin >= 1:
         raise UserError(f"margin must lie between 0 and 1 in score units, not {margin}")
-    _check_alpha(alpha)
-    if n < 1 or min(gains, losses) < 0 or gains + losses > n:
-        raise UserError(f"gains {gains}, losses {losses} of n = {n} pairs is impossible")
+    check_counts(n, gains=gains, losses=losses)
     z_lower = float(tango_z(gains, losses, n, -margin))
     z_upper = float(tango_z(gains, losses, n, margin))
     p_lower, p_upper = float(stats.norm.sf(z_lower)), float(stats.norm.cdf(z_upper))

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import stats
 
+from promptlab.analysis.arguments import as_numbers
 from promptlab.analysis.arrays import Array, paired, safe_divide
 from promptlab.analysis.intervals import critical_z
 from promptlab.analysis.macro import Generalize
@@ -94,8 +95,11 @@ def macro_difference(
     note = (
         "" if se > 1e-12 else "one task: no interval" if count < 2 else "degenerate: zero variance"
     )
-    if generalize == "fixed" and math.isnan(se):
-        note = "a task has one item: its variance is unknown"
+    if count < 2 and not note:
+        note = "one task: nothing is known about other tasks"
+    if (size < 2).any():
+        single = "a task has one item: its variance is unknown"
+        note = single if generalize == "fixed" or not note else f"{note}; {single}"
     return MacroDifference(
         estimate=estimate,
         interval=interval,
@@ -122,10 +126,12 @@ def normalized(raw: Any, low: Any, high: Any) -> Array:
     Differences and their tests are only multiplied by 100 / (high - low); a relative gain on this
     scale means nothing when the original is near `low`.
 
+    A missing score stays NaN.
+
     Raises:
         UserError: low equals high.
     """
-    raw, low, high = (np.asarray(v, dtype=np.float64) for v in (raw, low, high))
+    raw, low, high = (as_numbers(v, "raw, low and high") for v in (raw, low, high))
     if (high == low).any():
         raise UserError("low and high of a metric must differ")
     return np.asarray(100 * (raw - low) / (high - low))

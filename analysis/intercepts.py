@@ -52,6 +52,11 @@ def random_intercept_logit(
     """
     critical_z(level)
     design = design_of(items, conditions, correct, reference)
+    right, rows = design.sums(design.y), design.sums(np.ones(design.y.size))
+    if ((right == 0) | (right == rows)).all():
+        raise UserError(
+            "every item is always right or always wrong: the spread of the items is infinite"
+        )
     if quadrature < 1:
         raise UserError(f"quadrature needs at least one point, not {quadrature}")
     if quadrature == 1:

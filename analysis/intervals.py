@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import stats
 
+from promptlab.analysis.arguments import check_counts, check_numbers
 from promptlab.analysis.arrays import Array, as_vector, safe_divide
 from promptlab.analysis.results import RIGHT, Difference, Result, Scale
 from promptlab.errors import UserError
@@ -51,19 +52,10 @@ class PairedDifference(Difference):
 
 def critical_z(level: float) -> float:
     """Two-sided normal quantile of a confidence level."""
+    check_numbers(level=level)
     if not 0 < level < 1:
         raise UserError(f"level must lie between 0 and 1, not {level}")
     return float(stats.norm.isf((1 - level) / 2))
-
-
-def _check_counts(n: int, **counts: int) -> None:
-    if n < 1:
-        raise UserError(f"n must be at least 1, not {n}")
-    for name, count in counts.items():
-        if count < 0 or count != int(count):
-            raise UserError(f"{name} must be a count, not {count}")
-    if sum(counts.values()) > n:
-        raise UserError(f"{' + '.join(counts)} is {sum(counts.values())}, more than n = {n}")
 
 
 def wilson(successes: int, n: int, *, level: float = 0.95) -> Proportion:
@@ -77,7 +69,7 @@ def clopper_pearson(successes: int, n: int, *, level: float = 0.95) -> Proportio
 
 
 def _proportion(successes: int, n: int, level: float, how: str, method: str) -> Proportion:
-    _check_counts(n, successes=successes)
+    check_counts(n, successes=successes)
     critical_z(level)
     ci = stats.binomtest(int(successes), int(n)).proportion_ci(level, method=how)
     interval = (float(ci.low), float(ci.high))
@@ -89,8 +81,11 @@ def beta_interval(successes: int, n: int, *, prior: float = 1.0, level: float = 
 
     The estimate is the observed proportion, not the posterior mean.
     """
-    _check_counts(n, successes=successes)
+    check_counts(n, successes=successes)
     critical_z(level)
+    check_numbers(prior=prior)
+    if prior <= 0:
+        raise UserError(f"the prior must be above 0, not {prior}")
     a, b = successes + prior, n - successes + prior
     low, high = stats.beta.ppf([(1 - level) / 2, (1 + level) / 2], a, b)
     return Proportion(
@@ -168,7 +163,7 @@ def tango(gains: int, losses: int, n: int, *, level: float = 0.95) -> PairedDiff
         The variant was right 11.0 points more often than the original (95 % interval +1.3 to
         +21.0) on 100 items (Tango score interval).
     """
-    _check_counts(n, gains=gains, losses=losses)
+    check_counts(n, gains=gains, losses=losses)
     low, high = tango_limits(gains, losses, n, level=level)
     return PairedDifference(
         estimate=(gains - losses) / n,
@@ -181,7 +176,7 @@ def tango(gains: int, losses: int, n: int, *, level: float = 0.95) -> PairedDiff
 
 def bonett_price(gains: int, losses: int, n: int, *, level: float = 0.95) -> PairedDifference:
     """Bonett and Price (2012): Wald after adding one gain and one loss. The estimate is raw."""
-    _check_counts(n, gains=gains, losses=losses)
+    check_counts(n, gains=gains, losses=losses)
     up, down = (gains + 1) / (n + 2), (losses + 1) / (n + 2)
     half = critical_z(level) * math.sqrt((up + down - (up - down) ** 2) / (n + 2))
     return PairedDifference(
@@ -205,8 +200,9 @@ def newcombe(
         neither: wrong in both.
         level: confidence level.
     """
+    check_counts(both=both, gains=gains, losses=losses, neither=neither)
     n = both + gains + losses + neither
-    _check_counts(n, both=both, gains=gains, losses=losses, neither=neither)
+    check_counts(n)
     variant = wilson(both + gains, n, level=level)
     original = wilson(both + losses, n, level=level)
     covariance = float(both * neither - gains * losses)

@@ -141,6 +141,8 @@ def random_effects(
     if k > 2:
         half = float(stats.t.isf((1 - level) / 2, k - 2)) * math.sqrt(tau2 + se**2)
         prediction = (mu - half, mu + half)
+    else:
+        notes.append("two tasks: no prediction interval")
     return Pooled(
         estimate=mu,
         interval=interval,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from promptlab.analysis.arguments import as_numbers
 from promptlab.analysis.arrays import Array
 from promptlab.analysis.several import labels_of
 from promptlab.errors import UnknownName, UserError
@@ -43,7 +44,7 @@ def adjust(pvalues: Any, method: Adjustment = "holm") -> Array:
     """
     if method not in ADJUSTMENTS:
         raise UnknownName("adjustment", str(method), ADJUSTMENTS)
-    p = np.asarray(pvalues, dtype=np.float64)
+    p = as_numbers(pvalues, "p values")
     there = np.isfinite(p)
     if ((p[there] < 0) | (p[there] > 1)).any():
         raise UserError("p values must lie between 0 and 1")
@@ -94,7 +95,7 @@ def adjust_families(pvalues: Any, families: Any, *, within: Adjustment = "holm")
     """
     import pandas as pd
 
-    p = np.asarray(pvalues, dtype=np.float64)
+    p = as_numbers(pvalues, "p values")
     if p.ndim != 1 or p.size == 0:
         raise UserError("adjust_families needs one p value a test")
     names, group = np.unique(labels_of(families, p.size, "family"), return_inverse=True)

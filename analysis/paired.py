@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from scipy import stats
 
+from promptlab.analysis.arguments import check_counts
 from promptlab.analysis.arrays import Array, paired
 from promptlab.analysis.intervals import tango
 from promptlab.analysis.results import NO_INTERVAL, RIGHT, Difference, Result, sided
@@ -40,6 +41,10 @@ class PairedCounts:
     """Right in the original, wrong in the variant."""
     neither: int
     """Wrong in both."""
+
+    def __post_init__(self) -> None:
+        check_counts(both=self.both, gains=self.gains, losses=self.losses, neither=self.neither)
+        check_counts(self.n)
 
     @property
     def n(self) -> int:
@@ -197,7 +202,8 @@ def matched_odds_ratio(gains: int, losses: int, *, level: float = 0.95) -> Match
     The interval is Clopper-Pearson's of gains / (gains + losses), as odds; infinite ends are
     `inf`. Undefined without discordant pairs.
     """
-    total = gains + losses
+    check_counts(gains=gains, losses=losses)
+    total = int(gains + losses)
     if total == 0:
         return MatchedOdds(
             estimate=math.nan,
@@ -207,7 +213,7 @@ def matched_odds_ratio(gains: int, losses: int, *, level: float = 0.95) -> Match
             level=level,
             note="undefined: no discordant pair",
         )
-    ci = stats.binomtest(gains, total).proportion_ci(level, method="exact")
+    ci = stats.binomtest(int(gains), total).proportion_ci(level, method="exact")
 
     def odds(p: float) -> float:
         return math.inf if p >= 1 else p / (1 - p)

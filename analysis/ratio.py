@@ -231,7 +231,8 @@ def ratio_bootstrap(
     replicates = np.concatenate(stars)
     defined = replicates[np.isfinite(replicates)]
     gain = float(safe_divide(y.mean(), x.mean())) - 1
-    interval, note, se = NO_INTERVAL, "undefined" if math.isnan(gain) else "", math.nan
+    note = "undefined" if math.isnan(gain) else "one pair: no interval" if x.size < 2 else ""
+    interval, se = NO_INTERVAL, math.nan
     if defined.size > 1 and not note:
         alphas: Any = ((1 - level) / 2, (1 + level) / 2)
         if kind == "bca":

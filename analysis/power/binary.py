@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
+from promptlab.analysis.arguments import check_numbers
 from promptlab.analysis.arrays import Ints
 from promptlab.analysis.paired import mcnemar_p
 from promptlab.analysis.power.levels import check_levels, check_n
@@ -30,24 +31,37 @@ Test = Literal["midp", "exact"]
 
 def check_rates(p_gain: float, p_loss: float) -> None:
     """Refuse shares that cannot be."""
+    check_numbers(p_gain=p_gain, p_loss=p_loss)
     if not (min(p_gain, p_loss) >= 0 and p_gain + p_loss <= 1 + 1e-12):
         raise UserError(f"p_gain {p_gain} and p_loss {p_loss} must be shares that sum to at most 1")
 
 
-def _critical(n: int, alpha: float, test: Test) -> Ints:
-    """For 0..n discordant pairs: the largest smaller count that rejects, or -1."""
-    return _critical_table(max(64, 1 << n.bit_length()), alpha, test)[: n + 1]
+_TABLE = 1 << 12
+"""Up to this many discordant pairs the critical counts are kept."""
+
+
+def _critical(totals: Ints, alpha: float, test: Test) -> Ints:
+    """For so many discordant pairs: the largest smaller count that rejects, or -1."""
+    last = int(totals[-1])
+    if last > _TABLE:
+        return _solve(totals, alpha, test)
+    return _critical_table(max(64, 1 << last.bit_length()), alpha, test)[totals]
 
 
 @functools.lru_cache(maxsize=64)
 def _critical_table(n: int, alpha: float, test: Test) -> Ints:
-    out = np.full(n + 1, -1, np.int64)
-    reached = -1
-    for total in range(n + 1):
-        # The critical count never falls, and grows by at most one, as a pair is added.
-        if mcnemar_p(reached + 1, total - reached - 1, variant=test) <= alpha:
-            reached += 1
-        out[total] = reached
+    return _solve(np.arange(n + 1), alpha, test)
+
+
+def _solve(totals: Ints, alpha: float, test: Test) -> Ints:
+    """The binomial quantile, or its neighbour: p grows with the smaller count."""
+    start = stats.binom.ppf(alpha / 2, totals, 0.5).astype(np.int64)
+    out = np.full(totals.shape, -1, np.int64)
+    for step in (-2, -1, 0, 1):
+        count = np.clip(start + step, 0, totals)
+        fits = (start + step >= 0) & (2 * count < totals)
+        p = mcnemar_p(count, totals - count, variant=test)
+        out = np.where(fits & (p <= alpha), count, out)
     return out
 
 
@@ -71,8 +85,9 @@ def power_mcnemar(
     psi = min(1.0, p_gain + p_loss)
     if psi == 0:
         return 0.0
-    totals = np.arange(n + 1)
-    critical = _critical(int(n), alpha, test)
+    likely = stats.binom.ppf([1e-16, 1 - 1e-16], n, psi)
+    totals = np.arange(max(0, int(likely[0])), int(likely[1]) + 1)
+    critical = _critical(totals, alpha, test)
     share = p_gain / psi
     gains = stats.binom.cdf(critical, totals, share)
     losses = stats.binom.cdf(critical, totals, 1 - share)
@@ -83,11 +98,11 @@ def size_mcnemar(
     n: int, p_gain: float, p_loss: float, *, alpha: float = 0.05, test: Test = "midp"
 ) -> float:
     """Rejection rate without any effect, at the discordance p_gain + p_loss."""
+    check_rates(p_gain, p_loss)
     half = (p_gain + p_loss) / 2
     return power_mcnemar(n, half, half, alpha=alpha, test=test)
 
 
-@functools.lru_cache(maxsize=8192)
 def detectable_mcnemar(
     n: int, discordance: float, *, alpha: float = 0.05, power: float = 0.8, test: Test = "midp"
 ) -> float:
@@ -105,7 +120,14 @@ def detectable_mcnemar(
         The difference, or NaN if not even 1 is found with n items.
     """
     check_levels(alpha, power)
+    check_numbers(n=n, discordance=discordance)
+    if not 0 <= discordance <= 1:
+        raise UserError(f"discordance must lie between 0 and 1, not {discordance}")
+    return _detectable(int(n), float(discordance), alpha, power, test)
 
+
+@functools.lru_cache(maxsize=8192)
+def _detectable(n: int, discordance: float, alpha: float, power: float, test: Test) -> float:
     def found(d: float) -> float:
         psi = min(1.0, max(discordance, d))
         return power_mcnemar(n, (psi + d) / 2, (psi - d) / 2, alpha=alpha, test=test)
@@ -133,12 +155,14 @@ def mcnemar_n(
     if p_gain == p_loss:
         raise UserError("no number of items finds a difference of 0")
 
+    @functools.cache
     def enough(n: int) -> bool:
         return power_mcnemar(n, p_gain, p_loss, alpha=alpha, test=test) >= power
 
-    n = max(2, connor_n(p_gain, p_loss, alpha=alpha, power=power) // 2)
-    while n > 2 and any(enough(n - step) for step in (0, 1, 2) if n > step):
-        n = max(2, n // 2)
+    # Connor's number is near; begin where none of three sizes is enough.
+    n = connor_n(p_gain, p_loss, alpha=alpha, power=power)
+    while n > 2 and any(enough(max(1, n - step)) for step in (0, 1, 2)):
+        n = max(2, int(0.98 * n) - 10)
     while not all(enough(n + step) for step in (0, 1, 2)):
         n += 1
     return n

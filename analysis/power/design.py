@@ -6,7 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
+from promptlab.analysis.arguments import check_numbers
 from promptlab.analysis.power.binary import detectable_mcnemar
+from promptlab.analysis.power.levels import check_levels
 from promptlab.analysis.power.means import detectable_t
 from promptlab.analysis.results import Result, number, plural
 from promptlab.errors import UserError
@@ -96,6 +98,9 @@ def detectable_difference(
         over tasks). It holds assuming that 20 % of the answers change, true effects differing by
         4 points (SD) between tasks; 80 % power at alpha 0.05 shared by 10 tests.
     """
+    check_numbers(n_tasks=n_tasks, n_items=n_items, tests=tests)
+    check_numbers(sd_task=sd_task, discordance=discordance)
+    check_levels(alpha, power)
     if n_tasks < 1 or n_items < 1 or tests < 1:
         raise UserError("at least one task, one item and one test are needed")
     if not 0 < discordance <= 1 or sd_task < 0:

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from scipy import optimize, stats
 
+from promptlab.analysis.arguments import check_numbers
 from promptlab.analysis.power.levels import check_levels
 from promptlab.analysis.results import Result
 from promptlab.errors import UserError
@@ -54,7 +55,9 @@ def design_errors(
         UserError: delta or se of 0, or at most one degree of freedom (no mean exists then).
     """
     check_levels(alpha, 0.999)
-    if not (math.isfinite(delta) and delta != 0 and math.isfinite(se) and se > 0):
+    check_numbers(delta=delta, se=se)
+    check_numbers(df=df, finite=False)
+    if delta == 0 or se <= 0:
         raise UserError(f"delta must differ from 0 and se be above 0, not {delta} and {se}")
     if not df > 1:
         raise UserError(f"more than one degree of freedom is needed, not {df}")

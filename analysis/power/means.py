@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import optimize, stats
 
+from promptlab.analysis.arguments import as_numbers, check_numbers
 from promptlab.analysis.arrays import Array
 from promptlab.analysis.power.levels import check_levels
 from promptlab.errors import UserError
@@ -34,11 +35,9 @@ def power_t(n: float, delta: float, sd: float, *, alpha: float = 0.05) -> float:
         alpha: level.
     """
     check_levels(alpha, 0.999)
-    if not (n >= 2 and math.isfinite(n) and 0 < sd < math.inf and math.isfinite(delta)):
-        raise UserError(
-            "the t test needs n >= 2, sd > 0 and a finite delta, "
-            f"not n = {n}, sd = {sd}, delta = {delta}"
-        )
+    check_numbers(n=n, sd=sd, delta=delta)
+    if n < 2 or sd <= 0:
+        raise UserError(f"the t test needs n >= 2 and sd > 0, not n = {n}, sd = {sd}")
     return _tail(math.sqrt(n) * abs(delta) / sd, n - 1, alpha)
 
 
@@ -58,7 +57,8 @@ def detectable_t(n: int, sd: Any, *, alpha: float = 0.05, power: float = 0.8) ->
     NaN for fewer than 2 values, or a standard deviation of 0 (nothing is known then).
     """
     check_levels(alpha, power)
-    sd = np.asarray(sd, np.float64)
+    check_numbers(n=n)
+    sd = as_numbers(sd, "sd")
     if n < 2:
         return np.full(sd.shape, np.nan)
     factor = _noncentrality(float(n - 1), alpha, power) / math.sqrt(n)
@@ -68,7 +68,8 @@ def detectable_t(n: int, sd: Any, *, alpha: float = 0.05, power: float = 0.8) ->
 def t_n(delta: float, sd: float, *, alpha: float = 0.05, power: float = 0.8) -> float:
     """Number of pairs (tasks or items) for the t test, as a real number; round it up."""
     check_levels(alpha, power)
-    if not (math.isfinite(delta) and delta != 0 and 0 < sd < math.inf):
+    check_numbers(delta=delta, sd=sd)
+    if delta == 0 or sd <= 0:
         raise UserError("a difference other than 0 and a standard deviation above 0 are needed")
     high = 4.0
     while power_t(high, delta, sd, alpha=alpha) < power:

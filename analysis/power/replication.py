@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from scipy import stats
 
+from promptlab.analysis.arguments import check_numbers
 from promptlab.analysis.power.levels import check_levels, check_n, check_sd
 from promptlab.analysis.power.means import t_n
 from promptlab.errors import UserError
@@ -42,7 +43,8 @@ def items_needed(
     check_levels(alpha, power)
     check_sd(var_between=var_between, var_within=var_within)
     check_n(replicates, "replicates")
-    if not (math.isfinite(delta) and delta != 0):
+    check_numbers(delta=delta)
+    if delta == 0:
         raise UserError("no number of items finds a difference of 0")
     z = float(stats.norm.isf(alpha / 2) + stats.norm.isf(1 - power))
     return max(1, math.ceil(z**2 * (var_between + var_within / replicates) / delta**2))

@@ -101,7 +101,11 @@ def power_max_t(
         interval=(float(ci.low), float(ci.high)) if real.any() else (math.nan, math.nan),
         n=tasks,
         method=f"max-T over tasks at alpha {alpha:g}, {n_simulations} simulated experiments",
-        note="" if real.any() else "no stimulus has an effect: see false_positive",
+        note=""
+        if real.any() and not real.all()
+        else "every stimulus has an effect: there is no false positive"
+        if real.any()
+        else "no stimulus has an effect: see false_positive",
         each=tuple(float(v) for v in found.mean(axis=0)),
         false_positive=math.nan if real.all() else float(found[:, ~real].any(axis=1).mean()),
         n_simulations=n_simulations,

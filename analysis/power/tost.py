@@ -7,6 +7,7 @@ import math
 import numpy as np
 from scipy import optimize, stats
 
+from promptlab.analysis.arguments import check_numbers
 from promptlab.analysis.arrays import Array
 from promptlab.analysis.equivalence import tost_tango_p
 from promptlab.analysis.power.binary import check_rates
@@ -35,10 +36,9 @@ def power_tost(
     """
     check_levels(alpha, 0.999)
     check_n(n, least=2)
-    if not (math.isfinite(sd) and sd > 0 and math.isfinite(margin) and margin > 0):
+    check_numbers(sd=sd, margin=margin, delta=delta)
+    if min(sd, margin) <= 0:
         raise UserError(f"sd and margin must be above 0, not {sd} and {margin}")
-    if not math.isfinite(delta):
-        raise UserError(f"delta must be a number, not {delta}")
     df, se = n - 1, sd / math.sqrt(n)
     widest = margin / (float(stats.t.isf(alpha, df)) * se)
     # The ratio of observed to true spread: beyond `widest` no mean is inside.
@@ -66,6 +66,7 @@ def tost_n(
         power: wanted.
     """
     check_levels(alpha, power)
+    check_numbers(sd=sd, margin=margin, delta=delta)
     if not abs(delta) < margin:
         raise UserError(f"a difference of {delta} is not inside the margin {margin}")
 
@@ -95,6 +96,7 @@ def power_tost_tango(
     check_levels(alpha, 0.999)
     check_rates(p_gain, p_loss)
     check_n(n)
+    check_numbers(margin=margin)
     if not 0 < margin < 1:
         raise UserError(f"margin must lie between 0 and 1, not {margin}")
     size = int(n)
