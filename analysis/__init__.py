@@ -27,11 +27,18 @@ _HOMES = {
     "results": "Resampled Result",
     "tables": "check_scores read_scores",
     "contrast_table": "CONTRAST_COLUMNS contrasts",
+    "contrast_kinds": "CONTRAST_KINDS Contrast contrast_of matched_pairs named_contrasts",
+    "exchange": "label_exchange",
     "maxt": "MaxT max_t",
     "resampling": "CellResampling resample_cells",
     "resampled": "resample_scores",
     "replicated": "resampling_counts",
     "macroboot": "MacroResampling bootstrap_t",
+    "confidence_sequences": "ConfidenceSequence confidence_sequence",
+    "racing": "Race Raced race",
+    "race_rules": "Rules",
+    "race_contrasts": "raced_contrasts",
+    "race_simulation": "simulate_race",
     "crossfit": "CrossFit cross_fit",
     "effects": (
         "cliffs_delta cohens_d_av cohens_d_z cohens_g hedges_g_av hedges_g_z kendall_w "
@@ -65,8 +72,14 @@ _HOMES = {
     "best": "BEST_COLUMNS LabelPermutation best_of_stimuli label_permutation",
     "sensitivity": "SENSITIVITY_COLUMNS protocol_sensitivity",
     "wording": "best_sentences points sentence sentences",
+    "wordings": "CrossedMean crossed_mean",
+    "wording_table": "WORDING_COLUMNS wording_sensitivity",
+    "wording_words": "wording_sentence wording_sentences",
     "export": "latex printable write_table",
     "analyze": "Analysis analyze_scores analyze_table",
+    "summary": "SUMMARY_CONTRASTS SummaryAnalysis analyze_summary",
+    "summary_null": "BestOfMeans best_of_means",
+    "summary_tables": "SUMMARY_COLUMNS SummaryTable check_summary read_summary",
 }
 _WHERE = {name: module for module, names in _HOMES.items() for name in names.split()}
 

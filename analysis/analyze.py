@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from promptlab.analysis import contrast_table
 from promptlab.analysis.best import best_of_stimuli
-from promptlab.analysis.contrast_table import contrasts
+from promptlab.analysis.families import Correction
 from promptlab.analysis.macro import Generalize
 from promptlab.analysis.pairing import Missing
 from promptlab.analysis.sensitivity import protocol_sensitivity
 from promptlab.analysis.tables import check_scores, read_scores
 from promptlab.analysis.wording import best_sentences, sentences
+from promptlab.analysis.wording_table import wording_sensitivity
+from promptlab.analysis.wording_words import wording_sentences
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,10 +30,12 @@ class Analysis:
 
     Attributes:
         scores: the checked table.
-        contrasts: every condition against the baseline, over tasks and per task.
+        contrasts: every condition against the baseline and the named contrasts, over tasks and
+            per task.
         best: the best stimulus per task beside its null, one row a model, shots and protocol.
         sensitivity: verdicts that depend on the scoring protocol.
         alpha: level of the verdicts.
+        wordings: verdicts that depend on the wording of the instruction; empty with one wording.
     """
 
     scores: pd.DataFrame
@@ -38,12 +43,16 @@ class Analysis:
     best: pd.DataFrame
     sensitivity: pd.DataFrame
     alpha: float = 0.05
+    wordings: pd.DataFrame | None = None
 
     def sentences(self, level: str | None = "macro") -> list[str]:
-        """A sentence for every contrast of that level, and those on the best of the stimuli."""
+        """A sentence for every contrast of that level, and on the best stimuli and wordings."""
         said = sentences(self.contrasts, level=level, alpha=self.alpha)
         several = self.best[self.best["n_stimuli"] > 1]
-        return said + best_sentences(several)
+        said += best_sentences(several)
+        if self.wordings is not None and len(self.wordings):
+            said += wording_sentences(self.wordings, alpha=self.alpha)
+        return said
 
     def to_frame(self) -> pd.DataFrame:
         """The contrasts table."""
@@ -61,6 +70,8 @@ def analyze_scores(
     alpha: float = 0.05,
     margin: float = 0.02,
     confirmatory: Sequence[str] = (),
+    contrasts: Sequence[str | Mapping[str, Any]] | None = None,
+    correction: Correction = "max_t",
     missing: Missing = "drop_pair",
     tasks: Generalize = "random",
     n_permutations: int = 2000,
@@ -80,13 +91,15 @@ def analyze_scores(
         1   cell      EP02       0.375  inconclusive
     """
     table = check_scores(scores)
-    found = contrasts(
+    found = contrast_table.contrasts(
         table,
         conditions,
         baseline=baseline,
         alpha=alpha,
         margin=margin,
         confirmatory=confirmatory,
+        contrasts=contrasts,
+        correction=correction,
         missing=missing,
         tasks=tasks,
         seed=seed,
@@ -100,6 +113,16 @@ def analyze_scores(
         best=best,
         sensitivity=protocol_sensitivity(found, alpha=alpha),
         alpha=alpha,
+        wordings=wording_sensitivity(
+            table,
+            conditions,
+            baseline=baseline,
+            alpha=alpha,
+            margin=margin,
+            tasks=tasks,
+            missing=missing,
+            seed=seed,
+        ),
     )
 
 
@@ -110,6 +133,8 @@ def analyze_table(
     alpha: float = 0.05,
     margin: float = 0.02,
     confirmatory: Sequence[str] = (),
+    contrasts: Sequence[str | Mapping[str, Any]] | None = None,
+    correction: Correction = "max_t",
     missing: Missing = "drop_pair",
     tasks: Generalize = "random",
     n_permutations: int = 2000,
@@ -127,6 +152,8 @@ def analyze_table(
         alpha=alpha,
         margin=margin,
         confirmatory=confirmatory,
+        contrasts=contrasts,
+        correction=correction,
         missing=missing,
         tasks=tasks,
         n_permutations=n_permutations,

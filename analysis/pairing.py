@@ -1,13 +1,13 @@
 """From rows of scores to paired arrays: items x conditions for each model, shots and protocol.
 
-Rows pair on (task, item, replicate). The mean over an item's paired replicates is the item's
-score, so replicates are never counted as items.
+Rows pair on (task, item, wording of the instruction, replicate). The mean over an item's paired
+wordings and replicates is the item's score, so neither is ever counted as an item.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -49,11 +49,14 @@ class Grid:
         tasks: sorted ids.
         conditions: ids; the first is the baseline.
         primary: of each task, whether the protocol decides for it.
-        scores: rows x conditions, NaN = not scored; rows are (task, item, replicate), sorted.
+        scores: rows x conditions, NaN = not scored; rows are (task, item, wording, replicate),
+            sorted.
         planned: rows x conditions, whether the row was in the table at all.
         truncated: rows x conditions, whether the answer was cut off.
         item_starts: first row of each item.
         task_starts: first item of each task.
+        wordings: sorted ids of the wordings of the instruction.
+        row_wording: wording of each row.
         items: their ids, sorted within a task.
     """
 
@@ -68,6 +71,8 @@ class Grid:
     truncated: Bools
     item_starts: Ints
     task_starts: Ints
+    wordings: tuple[str, ...]
+    row_wording: Ints
     items: tuple[str, ...]
 
     @property
@@ -85,13 +90,27 @@ class Grid:
         """Flagged rows, tasks x conditions."""
         return np.add.reduceat(flags.astype(np.int64), self.task_rows, axis=0)
 
-    def pairs(self, missing: Missing = "drop_pair") -> Pairs:
-        """Pair every condition with the baseline.
+    def by_wording(self) -> Grid:
+        """The same rows with every (item, wording) as an item of its own."""
+        sizes = np.diff(np.append(self.item_starts, self.scores.shape[0]))
+        item = np.repeat(np.arange(self.item_starts.size), sizes)
+        starts = np.flatnonzero(np.diff(item, prepend=-1) | np.diff(self.row_wording, prepend=-1))
+        tasks = np.searchsorted(starts, self.task_rows)
+        items = tuple(self.items[i] for i in item[starts])
+        return replace(self, item_starts=starts, task_starts=tasks, items=items)
+
+    def pairs(self, missing: Missing = "drop_pair", weights: Array | None = None) -> Pairs:
+        """Pair every condition with the baseline, or one weighted side with the other.
 
         Args:
             missing: `drop_pair` leaves out rows that lack a score on either side; `as_wrong`
                 scores them 0 in the tasks that both conditions have.
+            weights: conditions x contrasts; positive weights sum to 1 and make the variant,
+                negative ones to -1 and make the original. A row takes part if it is scored under
+                every condition with a weight. Each condition against the first if not given.
         """
+        if weights is not None:
+            return self._weighted(missing, weights)
         original, variant = self.scores[:, :1], self.scores[:, 1:]
         original = np.broadcast_to(original, variant.shape)
         if missing == "as_wrong":
@@ -109,11 +128,49 @@ class Grid:
             unpaired=self.count(there ^ here),
         )
 
+    def complete(self, columns: Ints, missing: Missing = "drop_pair") -> tuple[Array, Ints]:
+        """Items x these conditions over the rows that all of them have, and rows that only some do.
+
+        Returns:
+            Item means, NaN for an item without such a row; unpaired rows of each task.
+        """
+        scores = self.scores[:, columns]
+        if missing == "as_wrong":
+            planned = self.planned[:, columns]
+            shared = (self.count(planned) > 0).all(axis=1)
+            rows = np.diff(np.append(self.task_rows, scores.shape[0]))
+            wanted = np.repeat(shared, rows) & planned.any(axis=1)
+            scores = np.where(wanted[:, None] & np.isnan(scores), 0.0, scores)
+        scored = np.isfinite(scores)
+        whole: Bools = np.asarray(scored.all(axis=1), dtype=np.bool_)
+        means = self._item_means(scores, np.broadcast_to(whole[:, None], scores.shape))
+        some: Bools = np.asarray(scored.any(axis=1), dtype=np.bool_)
+        return means, self.count((some & ~whole)[:, None])[:, 0]
+
+    def _weighted(self, missing: Missing, weights: Array) -> Pairs:
+        shape = (self.item_starts.size, weights.shape[1])
+        original, variant = np.empty(shape), np.empty(shape)
+        unpaired = np.empty((len(self.tasks), weights.shape[1]), np.int64)
+        for k in range(weights.shape[1]):
+            columns = np.flatnonzero(weights[:, k])
+            w = weights[columns, k]
+            items, unpaired[:, k] = self.complete(columns, missing)
+            variant[:, k] = _side(items[:, w > 0], w[w > 0])
+            original[:, k] = _side(items[:, w < 0], -w[w < 0])
+        return Pairs(original=original, variant=variant, unpaired=unpaired)
+
     def _item_means(self, scores: Array, use: Bools) -> Array:
         if self.item_starts.size == scores.shape[0]:
             return np.where(use, scores, np.nan)
         sums = np.add.reduceat(np.where(use, scores, 0.0), self.item_starts, axis=0)
         return safe_divide(sums, np.add.reduceat(use.astype(np.int64), self.item_starts, axis=0))
+
+
+def _side(items: Array, weights: Array) -> Array:
+    """Weighted means; equal weights divide once, so that right/wrong scores stay exact."""
+    if np.ptp(weights) < 1e-12:
+        return np.asarray(items.sum(axis=1) / weights.size)
+    return np.asarray((items * weights).sum(axis=1))
 
 
 def grids(scores: pd.DataFrame, baseline: str, order: Sequence[str] = ()) -> Iterator[Grid]:
@@ -149,13 +206,15 @@ def _grid(part: pd.DataFrame, model: str, shots: int, protocol: str, conditions:
 
     task, tasks = pd.factorize(part["task"], sort=True)
     item, items = pd.factorize(part["item_id"], sort=True)
-    replicate = part["replicate"].to_numpy()
-    repeats = int(replicate.max()) + 1
+    wording, wordings = pd.factorize(part["instruction"], sort=True)
+    replicates = int(part["replicate"].max()) + 1
+    repeat = wording.astype(np.int64) * replicates + part["replicate"].to_numpy()
+    repeats = len(wordings) * replicates
     present = set(part["condition"].unique())
     used = [c for c in conditions if c in present or c == conditions[0]]
     column = pd.Categorical(part["condition"], categories=used).codes
     item_key = task.astype(np.int64) * len(items) + item
-    row_keys, row = np.unique(item_key * repeats + replicate, return_inverse=True)
+    row_keys, row = np.unique(item_key * repeats + repeat, return_inverse=True)
     item_keys, item_starts = np.unique(row_keys // repeats, return_index=True)
     _, task_starts = np.unique(item_keys // len(items), return_index=True)
     shape = (row_keys.size, len(used))
@@ -178,6 +237,8 @@ def _grid(part: pd.DataFrame, model: str, shots: int, protocol: str, conditions:
         truncated=truncated,
         item_starts=item_starts.astype(np.int64),
         task_starts=task_starts.astype(np.int64),
+        wordings=tuple(str(w) for w in wordings),
+        row_wording=row_keys % repeats // replicates,
         items=tuple(items.astype(object)[item_keys % len(items)]),
     )
 
@@ -217,8 +278,8 @@ def _check_overlap(grid: Grid) -> None:
         if apart.size:
             raise UnpairedScores(
                 f"{where}, task {grid.tasks[apart[0]]}: '{condition}' and "
-                f"'{grid.conditions[0]}' have no item in common; give the same items (item_id and "
-                "replicate) in both"
+                f"'{grid.conditions[0]}' have no item in common; give the same items (item_id, "
+                "instruction and replicate) in both"
             )
         if not shared[:, k].any():
             raise UnpairedScores(

@@ -128,30 +128,35 @@ def tally_of(plan: Plan, prices: Prices) -> Tally:
     """A tally of everything that is planned."""
     replicates = plan.spec.experiment.replicates
     sizes = [
-        (task, condition.id, shots, replicates * len(plan.draws[task].items))
-        for task, condition, shots in plan.shapes
+        (task, condition.id, shots, wording.id, replicates * len(plan.draws[task].items))
+        for task, condition, shots, wording in plan.shapes
     ]
     return Tally(
         {model.label: plan.n_requests for model in plan.models},
         prices,
         {
-            Cell(model.label, task, condition, shots): size
+            Cell(model.label, task, condition, shots, wording): size
             for model in plan.models
-            for task, condition, shots, size in sizes
+            for task, condition, shots, wording, size in sizes
         },
     )
 
 
-def as_ask(planned: Planned) -> Ask:
-    """What the runner needs of a planned request."""
-    second = planned.follow_up
+def as_ask(planned: Planned, then: Callable[[Planned], Ask] | None = None) -> Ask:
+    """What the runner needs of a planned request.
+
+    Args:
+        planned: the request.
+        then: makes the ask of its second call; `as_ask` unless given.
+    """
+    second, follow = planned.follow_up, then or as_ask
     return Ask(
         model=planned.model,
         request=planned.request,
         hash=planned.hash,
         canonical=planned.canonical,
         shared_prefix=planned.shared_prefix,
-        follow_up=(lambda response: as_ask(second(response))) if second else None,
+        follow_up=(lambda response: follow(second(response))) if second else None,
         tag=planned.cell,
     )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from promptlab.errors import NothingScored, UserError
 from promptlab.files import only_mine
-from promptlab.lock import items_digest
+from promptlab.lock import items_digest, wordings_of_lock
 from promptlab.plan import Plan
 from promptlab.planning import build_plan
 from promptlab.runs import Run, read_json, write_json
@@ -19,9 +19,10 @@ from promptlab.tables import write_scores
 if TYPE_CHECKING:
     import pandas as pd
 
+    from promptlab.report.race import RaceTables
+
 __all__ = [
     "analyse_run",
-    "analyse_table",
     "plan_of",
     "report_run",
     "score_run",
@@ -51,6 +52,11 @@ def plan_of(run: Run) -> Plan:
                 f"the items of {task} are not those of {run.path.name}; its data or its card has "
                 "changed since (promptlab data status)"
             )
+    if wordings_of_lock(plan).get("wordings") != run.lock.get("wordings"):
+        raise UserError(
+            f"the wordings of the instructions are not those of {run.path.name}; the file or the "
+            "cards that give them have changed since"
+        )
     return plan
 
 
@@ -62,11 +68,17 @@ def score_run(run: Run, plan: Plan | None = None) -> int:
             f"{run.path.name} has no responses yet (state: {run.status.get('state')}); "
             "run the spec again to finish it"
         )
-    return write_scores(plan, run.path / "responses.parquet", run.path / "scores.parquet")
+    rows = write_scores(plan, run.path / "responses.parquet", run.path / "scores.parquet")
+    if plan.spec.experiment.race is not None:
+        from promptlab.racing import write_race
+
+        with only_mine():
+            update_status(run, race=write_race(run, plan))
+    return rows
 
 
 def analyse_run(run: Run) -> pd.DataFrame:
-    """Compute and keep the run's contrasts, best-of table and protocol sensitivity.
+    """Compute and keep the run's contrasts, best-of table, protocol and wording sensitivity.
 
     Raises:
         NothingScored: no answer could be scored; says what they were instead.
@@ -75,6 +87,7 @@ def analyse_run(run: Run) -> pd.DataFrame:
     from promptlab.analysis.best import best_of_stimuli
     from promptlab.analysis.contrast_table import contrasts
     from promptlab.analysis.sensitivity import protocol_sensitivity
+    from promptlab.analysis.wording_table import wording_sensitivity
 
     scores, conditions = run.scores(), run.conditions()
     if not scores["score"].notna().any():
@@ -83,13 +96,23 @@ def analyse_run(run: Run) -> pd.DataFrame:
             + ", ".join(f"{n} {status}" for status, n in _statuses(scores).items())
         )
     options = run.analysis.options() | {"seed": run.lock["seed"]}
-    table = contrasts(scores, conditions, **options)
+    computed = contrasts(scores, conditions, **options)
     best = best_of_stimuli(scores, conditions, baseline=options["baseline"], seed=options["seed"])
-    sensitivity = protocol_sensitivity(table, alpha=options["alpha"])
+    sensitivity = protocol_sensitivity(computed, alpha=options["alpha"])
+    if (run.path / "race.parquet").is_file():
+        from promptlab.analysis.race_contrasts import raced_contrasts
+
+        # How many items there are depends on the scores: no test for a fixed number holds.
+        computed, best["pvalue"] = raced_contrasts(computed, run.race()), float("nan")
+    table = run.standing().mark(computed)
     with only_mine():
         table.to_parquet(run.path / "contrasts.parquet", index=False)
         best.to_parquet(run.path / "best.parquet", index=False)
         sensitivity.to_parquet(run.path / "sensitivity.parquet", index=False)
+        if "wordings" in run.lock:
+            names = {"baseline", "alpha", "margin", "tasks", "missing", "seed"} & set(options)
+            wordings = wording_sensitivity(scores, conditions, **{n: options[n] for n in names})
+            wordings.to_parquet(run.path / "wordings.parquet", index=False)
     return table
 
 
@@ -111,9 +134,20 @@ def report_run(run: Run) -> Path:
             conditions=run.conditions(),
             tasks=_tasks_table(run),
             sensitivity=run.sensitivity(),
+            wordings=run.wordings(),
             manifest=manifest(run),
             examples=_moved_items(run),
+            race=_race(run),
         )
+
+
+def _race(run: Run) -> RaceTables | None:
+    """What the page says of a race, where the design is one."""
+    if not (run.path / "race.json").is_file():
+        return None
+    from promptlab.report.race import RaceTables
+
+    return RaceTables(read_json(run.path / "race.json"), run.race(), run.race(path=True))
 
 
 def manifest(run: Run) -> dict[str, Any]:
@@ -132,12 +166,14 @@ def manifest(run: Run) -> dict[str, Any]:
         "margin": analysis.equivalence_margin,
         "missing": analysis.missing,
         "confirmatory": list(analysis.confirmatory),
+        "registration": _registration(run),
         "seed": lock["seed"],
         "models": [
             {"label": label, **model, **served.get(label, {})}
             for label, model in lock["models"].items()
         ],
         "tasks": lock["tasks"],
+        "wordings": lock.get("wordings", {}),
         "left_out": lock["left_out"],
         "versions": lock["versions"],
         "counts": status.get("responses", {}),
@@ -145,6 +181,16 @@ def manifest(run: Run) -> dict[str, Any]:
         "cost_usd": _cost(run),
         "wall_s": status.get("wall_s"),
         "warnings": _warnings(run, served),
+    }
+
+
+def _registration(run: Run) -> dict[str, Any]:
+    """Whether the analysis is the registered one, in words."""
+    found = run.standing()
+    return {
+        "text": found.sentences(),
+        "registered": found.registration is not None,
+        "caution": found.registration is not None and not found.is_registered,
     }
 
 
@@ -210,6 +256,8 @@ def _moved_items(run: Run) -> pd.DataFrame:
     scores = run.scores()
     scores = scores[scores["primary"] & (scores["replicate"] == 0) & scores["score"].notna()]
     key = ["model", "task", "shots", "item_id"]
+    crossed = ["instruction"] if "wordings" in run.lock else []
+    key += crossed
     is_base = scores["condition"] == run.analysis.baseline
     base = scores.loc[is_base, [*key, "score", "answer"]]
     paired = scores[~is_base].merge(base, on=key, suffixes=("", "_baseline"))
@@ -218,11 +266,11 @@ def _moved_items(run: Run) -> pd.DataFrame:
     paired["direction"] = paired["moved"].map(lambda d: "gained" if d > 0 else "lost")
     groups = ["model", "shots", "condition", "direction"]
     few = (
-        paired.sort_values([*groups, "item_id"])
+        paired.sort_values([*groups, "item_id", *crossed])
         .groupby(groups, observed=True)
         .head(_EXAMPLES_PER_CONDITION)
     )
-    columns = [*groups, "task", "item_id", "answer_baseline", "answer"]
+    columns = [*groups, "task", *crossed, "item_id", "answer_baseline", "answer"]
     return _with_texts(run, few[columns].reset_index(drop=True))
 
 
@@ -238,47 +286,6 @@ def _with_texts(run: Run, rows: pd.DataFrame) -> pd.DataFrame:
         input=[item.input for item in found],
         expected=[" / ".join(item.answers[:3]) for item in found],
     )
-
-
-def analyse_table(
-    path: Path, *, baseline: str, alpha: float, margin: float, out: Path | None
-) -> tuple[pd.DataFrame, list[str], Path | None]:
-    """Analyse anybody's table of per-item scores.
-
-    Args:
-        path: CSV, TSV, JSONL or Parquet; columns as in `promptlab.analysis.read_scores`.
-        baseline: condition to compare with.
-        alpha: level of the verdicts.
-        margin: equivalence margin in score units.
-        out: folder for a report, if one is wanted.
-
-    Returns:
-        The contrasts, what they say in sentences, and the page of the report.
-    """
-    from promptlab.analysis import analyze_table
-
-    found = analyze_table(path, baseline=baseline, alpha=alpha, margin=margin)
-    if out is None:
-        return found.contrasts, found.sentences(), None
-    from promptlab.report.page import write_report
-
-    page = write_report(
-        out,
-        scores=found.scores,
-        contrasts=found.contrasts,
-        best=found.best,
-        conditions=None,
-        tasks=None,
-        sensitivity=found.sensitivity,
-        manifest={
-            "name": path.name,
-            "baseline": baseline,
-            "alpha": alpha,
-            "margin": margin,
-            "missing": "drop_pair",
-        },
-    )
-    return found.contrasts, found.sentences(), page
 
 
 def update_status(run: Run, **values: Any) -> None:

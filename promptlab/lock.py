@@ -13,6 +13,7 @@ import orjson
 from promptlab.errors import DISTRIBUTION
 from promptlab.plan import Plan, demonstrations_digest
 from promptlab.prompts import hash_text
+from promptlab.tasks import TaskCard
 
 __all__ = ["LOCK_VERSION", "build_lock", "items_digest"]
 
@@ -60,7 +61,7 @@ def build_lock(plan: Plan, prices: Mapping[str, tuple[float, float] | None]) -> 
         },
         "tasks": {
             task: {
-                "card": hash_text(draw.task.card.model_dump_json())[:16],
+                "card": card_digest(draw.task.card),
                 "items": items_digest([i.item_id for i in draw.items]),
                 "n_items": len(draw.items),
                 "provenance": dict(draw.task.provenance()),
@@ -72,9 +73,28 @@ def build_lock(plan: Plan, prices: Mapping[str, tuple[float, float] | None]) -> 
             }
             for task, draw in plan.draws.items()
         },
+        **wordings_of_lock(plan),
         "left_out": [str(reason) for reason in plan.left_out],
         "warnings": list(plan.warnings),
     }
+
+
+def wordings_of_lock(plan: Plan) -> dict[str, Any]:
+    """The wordings of each task's instruction, where the spec crosses them."""
+    if not plan.crosses_wordings:
+        return {}
+    return {
+        "wordings": {
+            task: {w.id: {"text": w.text, "sha256": hash_text(w.text)} for w in draw.wordings}
+            for task, draw in plan.draws.items()
+        }
+    }
+
+
+def card_digest(card: TaskCard) -> str:
+    """Hash of a task card; a card without paraphrases has the hash it had before there were any."""
+    exclude = None if card.paraphrases else {"paraphrases"}
+    return hash_text(card.model_dump_json(exclude=exclude))[:16]
 
 
 def items_digest(item_ids: list[str]) -> str:

@@ -7,7 +7,7 @@ are paired by construction.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -21,7 +21,17 @@ from promptlab.prompts import Prompt, Variant, continued, hash_text, render
 from promptlab.scoring import get_metric
 from promptlab.spec import ModelSpec, Spec
 from promptlab.tasks import Task
-from promptlab.types import Cell, Condition, Demonstration, Item, Request, Response, Style
+from promptlab.types import (
+    OWN,
+    Cell,
+    Condition,
+    Demonstration,
+    Item,
+    Request,
+    Response,
+    Style,
+    Wording,
+)
 
 __all__ = ["Draw", "LeftOut", "Plan", "Planned", "PlannedModel", "demonstrations_digest"]
 
@@ -55,11 +65,13 @@ class PlannedModel:
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """What the seed drew from a task: items, and demonstrations by number of shots."""
+    """What the seed drew from a task: items, demonstrations by number of shots, and wordings."""
 
     task: Task
     items: tuple[Item, ...]
     demonstrations: Mapping[int, tuple[Demonstration, ...]]
+    wordings: tuple[Wording, ...]
+    """Of the instruction; the card's own, and paraphrases where the spec crosses them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,16 +127,28 @@ class Plan:
     """Tasks whose data is not there, with the reason and the command to type."""
 
     @cached_property
-    def shapes(self) -> tuple[tuple[str, Condition, int], ...]:
-        """(task, condition, shots) of every cell, the same for every model."""
+    def shapes(self) -> tuple[tuple[str, Condition, int, Wording], ...]:
+        """(task, condition, shots, wording) of every cell, the same for every model."""
         skipped = {(s.task, s.condition, s.shots) for s in self.left_out}
         return tuple(
-            (task, condition, shots)
+            (task, condition, shots, wording)
             for task, draw in self.draws.items()
             for shots in draw.demonstrations
+            for wording in draw.wordings
             for condition in self.conditions
             if (task, condition.id, None) not in skipped
+            and (wording.id == OWN or not self.replaces_instruction(condition))
         )
+
+    @property
+    def crosses_wordings(self) -> bool:
+        """Whether the spec asks for other wordings than the cards' own."""
+        return self.spec.experiment.instructions != OWN
+
+    def replaces_instruction(self, condition: Condition) -> bool:
+        """Whether a condition brings an instruction of its own, which has no other wording."""
+        method = methods().get(condition.method)
+        return bool(method and method.instruction)
 
     @property
     def n_cells(self) -> int:
@@ -134,7 +158,7 @@ class Plan:
     @property
     def n_planned(self) -> int:
         """Number of answers wanted over all models (second calls are not counted)."""
-        answers = sum(len(self.draws[task].items) for task, _, _ in self.shapes)
+        answers = sum(len(self.draws[task].items) for task, *_ in self.shapes)
         return answers * self.spec.experiment.replicates * len(self.models)
 
     @property
@@ -142,20 +166,31 @@ class Plan:
         """Number of requests to each model, second calls included."""
         calls = [
             len(self.draws[task].items) * (2 if self.has_second_call(condition) else 1)
-            for task, condition, _ in self.shapes
+            for task, condition, *_ in self.shapes
         ]
         return sum(calls) * self.spec.experiment.replicates
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What may not be meant."""
-        return (*self._short_draws(), *self._cold_replicates())
+        return (*self._short_draws(), *self._few_wordings(), *self._cold_replicates())
 
     def _short_draws(self) -> Iterator[str]:
         wanted = self.spec.experiment.items
         for task, draw in self.draws.items():
             if wanted != "all" and len(draw.items) < wanted:
                 yield f"{task} has {len(draw.items)} items, not {wanted}; all of them are used"
+
+    def _few_wordings(self) -> Iterator[str]:
+        wanted = self.spec.experiment.instructions
+        if isinstance(wanted, str):
+            return
+        for task, draw in self.draws.items():
+            found = sum(w.id != OWN for w in draw.wordings)
+            if not found:
+                yield f"{task} has no paraphrases; it is asked under its own instruction alone"
+            elif wanted.paraphrases != "all" and found < wanted.paraphrases:
+                yield f"{task} has {found} paraphrases, not {wanted.paraphrases}; all are used"
 
     def _cold_replicates(self) -> tuple[str, ...]:
         if self.spec.experiment.replicates == 1:
@@ -204,28 +239,50 @@ class Plan:
 
     def requests(self, model: PlannedModel) -> Iterator[Planned]:
         """First requests of one model, cell by cell, items in their drawn order."""
-        for task, condition, shots in self.shapes:
-            yield from self.cell_requests(model, task, condition, shots)
+        for shape in self.shapes:
+            yield from self.cell_requests(model, *shape)
 
     def cell_requests(
-        self, model: PlannedModel, task: str, condition: Condition, shots: int
+        self,
+        model: PlannedModel,
+        task: str,
+        condition: Condition,
+        shots: int,
+        wording: Wording | None = None,
+        items: Sequence[Item] | None = None,
     ) -> Iterator[Planned]:
-        """Requests of one cell: every item, every replicate."""
+        """Requests of one cell: every item (or only these), every replicate.
+
+        Args:
+            model: the model to ask.
+            task: id of the task.
+            condition: how the prompt is built.
+            shots: number of demonstrations.
+            wording: of the instruction; the first of the task's unless given.
+            items: only these.
+        """
         draw = self.draws[task]
-        cell = Cell(model.label, task, condition.id, shots)
-        build = _CellBuilder(self, model, draw, condition, shots, cell)
-        for item in draw.items:
+        wording = wording or draw.wordings[0]
+        cell = Cell(model.label, task, condition.id, shots, wording.id)
+        build = _CellBuilder(self, model, draw, condition, wording, cell)
+        for item in draw.items if items is None else items:
             for replicate in range(self.spec.experiment.replicates):
                 yield build.planned(item, replicate)
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 of what decides the requests and the analysis, and not of how they are sent."""
+        # Left out where a spec does not use it: it was not there before wordings were crossed.
+        unused = {} if self.crosses_wordings else {"instructions": True}
         experiment = self.spec.experiment.model_dump(
             mode="json",
             exclude={
                 **dict.fromkeys(_HOW_TO_ASK, True),
+                **unused,
                 "models": {"__all__": set(_HOW_TO_ASK_ONE)},
+                "analysis": {"registration"},
+                # What every request is sent of is the run it was before there were races.
+                **({"design": True} if self.spec.experiment.race is None else {}),
             },
         )
         content = {
@@ -235,6 +292,10 @@ class Plan:
             "items": {t: [i.item_id for i in d.items] for t, d in self.draws.items()},
             "demonstrations": {t: demonstrations_digest(d) for t, d in self.draws.items()},
         }
+        if self.crosses_wordings:
+            content["wordings"] = {
+                t: [[w.id, w.text] for w in d.wordings] for t, d in self.draws.items()
+            }
         return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
@@ -247,18 +308,18 @@ class _CellBuilder:
         model: PlannedModel,
         draw: Draw,
         condition: Condition,
-        shots: int,
+        wording: Wording,
         cell: Cell,
     ) -> None:
         experiment = plan.spec.experiment
         card = draw.task.card
         self._model, self._condition, self._cell, self._card = model, condition, cell, card
         self._method: Method = methods().get(condition.method, methods()["original"])
-        self._demonstrations = draw.demonstrations[shots]
+        self._demonstrations = draw.demonstrations[cell.shots]
         self._instruction = (
             card.instructions[self._method.instruction]
             if self._method.instruction
-            else card.instruction
+            else wording.text
         )
         after_input = condition.position == "after_input"
         self._answer_label = draw.task.answer_label if after_input else ""

@@ -5,8 +5,9 @@ Every mistake that can be known before anything is asked is found here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
+from promptlab.analysis_plan import check_analysis
 from promptlab.conditions import methods, resolve_conditions
 from promptlab.errors import MissingData, SpecError, UserError, did_you_mean
 from promptlab.plan import Draw, LeftOut, Plan, PlannedModel
@@ -15,7 +16,8 @@ from promptlab.providers import describe
 from promptlab.scoring import get_metric
 from promptlab.spec import Spec
 from promptlab.tasks import Task, find_tasks
-from promptlab.types import Condition, Demonstration
+from promptlab.types import OWN, Condition, Demonstration
+from promptlab.wordings import read_wordings, wordings_of
 
 __all__ = ["build_plan", "missing_message"]
 
@@ -40,7 +42,7 @@ def build_plan(
     """
     experiment = spec.experiment
     conditions = resolve_conditions(spec)
-    _check_analysis(spec, conditions)
+    check_analysis(spec, conditions)
     tasks = _find_tasks(spec)
     _check_cards(tasks)
     _check_protocol(spec, tasks)
@@ -48,19 +50,25 @@ def build_plan(
     left_out: list[LeftOut] = []
     missing: dict[str, str] = {}
     draws: dict[str, Draw] = {}
+    given = read_wordings(spec)
+    _check_wordings(spec, given, tasks)
     for task in tasks:
         try:
-            draws[task.id] = _draw(spec, task, left_out)
+            draws[task.id] = _draw(spec, task, given, left_out)
         except MissingData as error:
             missing[task.id] = str(error)
             continue
-        left_out += _without_instruction(task, conditions)
+        left_out += _without_instruction(draws[task.id], conditions)
     draws = {t: d for t, d in draws.items() if d.demonstrations}
     if missing and not allow_missing:
         raise MissingData(missing_message(missing))
     if not draws and not missing:
         raise UserError("no cell is left:\n" + "\n".join(f"  {reason}" for reason in left_out))
-    return Plan(spec, models, conditions, draws, tuple(left_out), missing)
+    if draws and experiment.instructions != OWN and not missing:
+        _check_crossing(spec, draws)
+    plan = Plan(spec, models, conditions, draws, tuple(left_out), missing)
+    _check_race(plan)
+    return plan
 
 
 def _find_tasks(spec: Spec) -> list[Task]:
@@ -99,7 +107,9 @@ def _planned_model(
     return PlannedModel(model, style, variant, endpoint, scores_choices)
 
 
-def _draw(spec: Spec, task: Task, left_out: list[LeftOut]) -> Draw:
+def _draw(
+    spec: Spec, task: Task, given: Mapping[str, Sequence[str]] | None, left_out: list[LeftOut]
+) -> Draw:
     experiment = spec.experiment
     n = None if experiment.items == "all" else experiment.items
     items = task.items(n, experiment.seed)
@@ -116,15 +126,44 @@ def _draw(spec: Spec, task: Task, left_out: list[LeftOut]) -> Draw:
             left_out.append(LeftOut(task.id, shots, None, reason))
             continue
         demonstrations[shots] = drawn
-    return Draw(task, items, demonstrations)
+    return Draw(task, items, demonstrations, wordings_of(spec, task, given))
 
 
-def _without_instruction(task: Task, conditions: tuple[Condition, ...]) -> Iterator[LeftOut]:
+def _without_instruction(draw: Draw, conditions: tuple[Condition, ...]) -> Iterator[LeftOut]:
+    task = draw.task
     for condition in conditions:
         method = methods().get(condition.method)
-        if method and method.instruction and method.instruction not in task.card.instructions:
+        if not method or not method.instruction:
+            continue
+        if method.instruction not in task.card.instructions:
             reason = f"the task card has no '{method.instruction}' instruction"
             yield LeftOut(task.id, None, condition.id, reason)
+        elif all(wording.id != OWN for wording in draw.wordings):
+            reason = "it is compared under the card's own instruction, which is not asked"
+            yield LeftOut(task.id, None, condition.id, reason)
+
+
+def _check_wordings(
+    spec: Spec, given: Mapping[str, Sequence[str]] | None, tasks: list[Task]
+) -> None:
+    """A file of wordings may serve several experiments, but must name a task of this one."""
+    ids = [task.id for task in tasks]
+    if given is not None and not set(given) & set(ids):
+        first = next(iter(given))
+        raise spec.document.error(
+            f"the file has wordings of no task of this experiment: '{first}'"
+            f"{did_you_mean(first, ids)}",
+            ("instructions", "file"),
+        )
+
+
+def _check_crossing(spec: Spec, draws: Mapping[str, Draw]) -> None:
+    if all(wording.id == OWN for draw in draws.values() for wording in draw.wordings):
+        raise spec.document.error(
+            "no task has paraphrases; give a task card 'paraphrases: [...]', or write "
+            "{file: wordings.yaml} with lists of instructions by task id",
+            ("instructions",),
+        )
 
 
 def _check_cards(tasks: list[Task]) -> None:
@@ -137,21 +176,28 @@ def _check_cards(tasks: list[Task]) -> None:
             raise UserError(f"the card of {task.id}: {error}") from None
 
 
-def _check_analysis(spec: Spec, conditions: tuple[Condition, ...]) -> None:
-    analysis, ids = spec.experiment.analysis, [c.id for c in conditions]
-    if analysis.baseline not in ids:
-        message = f"the baseline '{analysis.baseline}' is not one of the conditions"
-        raise spec.document.error(
-            message + did_you_mean(analysis.baseline, ids), ("analysis", "baseline")
-        )
-    for i, name in enumerate(analysis.confirmatory):
-        if name == analysis.baseline or name in analysis.confirmatory[:i]:
-            what = "is the baseline" if name == analysis.baseline else "is named twice"
-            raise spec.document.error(f"'{name}' {what}", ("analysis", "confirmatory", i))
-        if name not in ids:
-            raise spec.document.error(
-                f"'{name}' is not one of the conditions{did_you_mean(name, ids)}",
-                ("analysis", "confirmatory", i),
+def _check_race(plan: Plan) -> None:
+    """A race needs somebody to compare, on items that make more than one block."""
+    race, baseline = plan.spec.experiment.race, plan.spec.experiment.analysis.baseline
+    if race is None or not plan.draws:
+        return
+    others, where = len(plan.conditions) - 1, ("design",)
+    if others < 1 + (race.goal == "best"):
+        needed = "two conditions" if race.goal == "best" else "a condition"
+        raise plan.spec.document.error(f"a race needs {needed} beside '{baseline}'", where)
+    for left_out in plan.left_out:
+        if left_out.condition == baseline:
+            raise plan.spec.document.error(
+                f"a race needs the baseline '{baseline}' on every task, and {left_out.task} cannot "
+                f"have it ({left_out.reason}); leave the task out or write 'design: full'",
+                where,
+            )
+    for task, draw in plan.draws.items():
+        if len(draw.items) < 2:
+            raise plan.spec.document.error(
+                f"a race needs two items of every task, and {task} has one; leave it out or write "
+                "'design: full'",
+                where,
             )
 
 

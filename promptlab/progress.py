@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from promptlab.pace import Pace
 from promptlab.served import same_model
-from promptlab.types import Cell, Response
+from promptlab.types import OWN, Cell, Response
 
 if TYPE_CHECKING:
     from promptlab.runner.records import Event
@@ -205,7 +205,13 @@ class Snapshot:
             ),
             tuple(
                 Flagged(
-                    Cell(f["model"], f["task"], f["condition"], f["shots"]),
+                    Cell(
+                        f["model"],
+                        f["task"],
+                        f["condition"],
+                        f["shots"],
+                        f.get("instruction", OWN),
+                    ),
                     f["planned"],
                     f["counts"],
                 )
@@ -260,6 +266,10 @@ class Tally:
                 self._not_ok(counts, event, response)
             if response.served_model != counts.last_served:
                 counts.note_served(event, response)
+
+    def drop(self, label: str, requests: int) -> None:
+        """So many requests of a model will not be sent after all."""
+        self._models[label].total -= requests
 
     def snapshot(self, state: str = "asking") -> Snapshot:
         """How far the run is now; meant to be called a few times a second."""

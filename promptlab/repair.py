@@ -19,12 +19,12 @@ from promptlab.store import COMPLETE, Store, Stored, sqlite
 from promptlab.store.exchange import Imported, merge
 from promptlab.store.rows import scan
 from promptlab.store.upkeep import OnRows
-from promptlab.tables import response_of
+from promptlab.tables import ABSENT, response_of
 from promptlab.types import Response
 
 __all__ = ["import_run", "keys_of", "set_aside_and_rebuild"]
 
-_CELL = ("model", "task", "condition", "shots", "replicate", "item_id")
+_CELL = ("model", "task", "condition", "shots", "instruction", "replicate", "item_id")
 _ANSWER = (
     *("status", "text", "finish_reason", "choice_logprobs", "prompt_tokens", "completion_tokens"),
     *("served_model", "fingerprint", "latency_s", "created", "attempts", "error"),
@@ -71,7 +71,7 @@ def _statuses(path: Path) -> Iterator[str]:
 
 def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
     try:
-        yield from read_rows(path, columns)
+        yield from read_rows(path, columns, ABSENT)
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{path} is damaged ({error}); run the spec again") from None
 
@@ -121,7 +121,7 @@ def _asked_again(plan: Plan, path: Path) -> Iterator[Stored | None]:
 
 def _cell(planned: Planned) -> tuple[Any, ...]:
     cell = planned.cell
-    named = (cell.model, cell.task, cell.condition, cell.shots)
+    named = (cell.model, cell.task, cell.condition, cell.shots, cell.instruction)
     return (*named, planned.replicate, planned.item.item_id)
 
 

@@ -5,7 +5,7 @@ Rows come in plan order whatever order the answers came in, so the same answers 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -14,12 +14,21 @@ from promptlab.parquet import read_rows, row_writer
 from promptlab.plan import Plan, Planned
 from promptlab.scoring import score_response
 from promptlab.store import Store
-from promptlab.types import Condition, Response, Status
+from promptlab.types import OWN, Condition, Response, Status
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["response_of", "write_conditions", "write_plan", "write_responses", "write_scores"]
+__all__ = [
+    "ABSENT",
+    "CONDITION_COLUMNS",
+    "condition_row",
+    "response_of",
+    "write_conditions",
+    "write_plan",
+    "write_responses",
+    "write_scores",
+]
 
 _BATCH = 2_000
 T = TypeVar("T")
@@ -34,6 +43,7 @@ def _cell_fields() -> list[tuple[str, Any]]:
         ("task", name),
         ("condition", name),
         ("shots", pa.int16()),
+        ("instruction", name),
         ("replicate", pa.int16()),
         ("item_id", pa.string()),
     ]
@@ -101,15 +111,26 @@ def write_plan(plan: Plan, path: Path) -> int:
 
 
 def write_responses(
-    plan: Plan, store: Store, failures: Mapping[str, Response], path: Path
+    plan: Plan,
+    store: Store,
+    failures: Mapping[str, Response],
+    path: Path,
+    is_asked: Callable[[Planned], bool] | None = None,
 ) -> dict[str, int]:
     """Write the run's own copy of every response; returns the number of rows by status.
 
     A request with neither a stored answer nor a recorded failure was never sent; its row says so.
+
+    Args:
+        plan: the plan.
+        store: where the answers are.
+        failures: requests that ended without an answer, by key.
+        path: of the table.
+        is_asked: which requests the run asks; the others have no row. All unless given.
     """
     counts: dict[str, int] = {}
     with row_writer(path, _response_schema()) as table:
-        for planned, step, response in _responses(plan, store, failures):
+        for planned, step, response in _responses(plan, store, failures, is_asked):
             status = response.status if response else "missing"
             counts[status] = counts.get(status, 0) + 1
             table.add(*_cell_values(planned), step, planned.hash, *_response_values(response))
@@ -117,10 +138,13 @@ def write_responses(
 
 
 def _responses(
-    plan: Plan, store: Store, failures: Mapping[str, Response]
+    plan: Plan,
+    store: Store,
+    failures: Mapping[str, Response],
+    is_asked: Callable[[Planned], bool] | None,
 ) -> Iterator[tuple[Planned, int, Response | None]]:
     for model in plan.models:
-        for batch in _batched(plan.requests(model), _BATCH):
+        for batch in _batched(filter(is_asked, plan.requests(model)), _BATCH):
             first = _look_up(batch, store, failures)
             follow = {
                 i: planned.follow_up(response)
@@ -150,6 +174,7 @@ def _cell_values(planned: Planned) -> tuple[Any, ...]:
         cell.task,
         cell.condition,
         cell.shots,
+        cell.instruction,
         planned.replicate,
         planned.item.item_id,
     )
@@ -190,12 +215,12 @@ def write_scores(plan: Plan, responses: Path, path: Path) -> int:
     two_steps = {c.id for c in plan.conditions if plan.has_second_call(c)}
     suites = {task: task.split("/", 1)[0] for task in plan.draws}
     with row_writer(path, _score_schema()) as table:
-        for row in read_rows(responses, _SCORED):
-            model, task, condition, shots, replicate, item_id, step, status = row[:8]
+        for row in read_rows(responses, _SCORED, ABSENT):
+            model, task, condition, shots, wording, replicate, item_id, step, status = row[:9]
             if condition in two_steps and step == 0 and status in ("ok", "truncated"):
                 continue  # the second call decides
             metrics, primary = protocols[task]
-            cell = (model, suites[task], task, condition, shots, replicate, item_id)
+            cell = (model, suites[task], task, condition, shots, wording, replicate, item_id)
             method = methods[model, task]
             answer = response_of(**dict(zip(_ANSWER, row[_CELL:], strict=True)))
             for score in score_response(items[task][item_id], answer, metrics):
@@ -212,10 +237,13 @@ def write_scores(plan: Plan, responses: Path, path: Path) -> int:
         return table.rows
 
 
-_CELL = 7
+ABSENT = {"instruction": OWN}
+"""Columns that runs of older versions do not have, with what they stand for."""
+
+_CELL = 8
 _ANSWER = ("status", "text", "finish_reason", "choice_logprobs")
 _SCORED = (
-    *("model", "task", "condition", "shots", "replicate", "item_id", "step"),
+    *("model", "task", "condition", "shots", "instruction", "replicate", "item_id", "step"),
     *_ANSWER,
 )
 
@@ -238,18 +266,27 @@ def write_conditions(plan: Plan, path: Path) -> None:
     """Write one row for each condition: what the analysis needs to group and name it."""
     import pyarrow as pa
 
-    columns = ("condition", "method", "valence", "library", "text", "matched_to")
-    with row_writer(path, pa.schema([(name, pa.string()) for name in columns])) as table:
+    schema = pa.schema([(name, pa.string()) for name in CONDITION_COLUMNS])
+    with row_writer(path, schema) as table:
         for c in plan.conditions:
-            shuffled = _is_shuffled(c)
-            table.add(
-                c.id,
-                c.method,
-                "none" if shuffled else c.valence,
-                ", ".join(dict.fromkeys(s.library for s in c.stimuli)),
-                c.text,
-                c.stimuli[0].matched_to if len(c.stimuli) == 1 and not shuffled else "",
-            )
+            table.add(*condition_row(c))
+
+
+CONDITION_COLUMNS = ("condition", "method", "valence", "library", "text", "matched_to", "theory")
+
+
+def condition_row(c: Condition) -> tuple[str, ...]:
+    """What the analysis knows of a condition; the columns are `CONDITION_COLUMNS`."""
+    shuffled = _is_shuffled(c)
+    return (
+        c.id,
+        c.method,
+        "none" if shuffled else c.valence,
+        ", ".join(dict.fromkeys(s.library for s in c.stimuli)),
+        c.text,
+        c.stimuli[0].matched_to if len(c.stimuli) == 1 and not shuffled else "",
+        "" if shuffled else ", ".join(dict.fromkeys(t for s in c.stimuli for t in s.theories)),
+    )
 
 
 def _is_shuffled(condition: Condition) -> bool:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 __all__ = [
+    "OWN",
     "Cell",
     "Condition",
     "Demonstration",
@@ -23,6 +24,7 @@ __all__ = [
     "Stimulus",
     "Style",
     "Valence",
+    "Wording",
 ]
 
 Valence = Literal["positive", "negative", "neutral"]
@@ -30,6 +32,9 @@ Style = Literal["chat", "completion"]
 Position = Literal["after_instruction", "before_instruction", "system", "after_input"]
 Status = Literal["ok", "truncated", "empty", "refused", "filtered", "error"]
 """What became of a request. Only `ok` is scored without saying so."""
+
+OWN: Final = "own"
+"""Id of the instruction as the task card words it."""
 
 Method = Literal["text", "logprob"]
 """How a score was read: from the text, or from the log-probabilities of the choices."""
@@ -112,13 +117,22 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
+class Wording:
+    """One way to word a task's instruction: `own`, as the card does, or a paraphrase (`w03`)."""
+
+    id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Cell:
-    """Model x task x condition x shots, by their ids."""
+    """Model x task x condition x shots x wording of the instruction, by their ids."""
 
     model: str
     task: str
     condition: str
     shots: int
+    instruction: str = OWN
 
 
 @dataclass(frozen=True, slots=True)

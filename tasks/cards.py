@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
@@ -35,7 +35,9 @@ class TaskCard(BaseModel):
     instruction: str
     """What the model is told to do; stimuli are added to it."""
     instructions: Mapping[str, str] = Field(default_factory=dict)
-    """Other wordings by name, such as `ape`."""
+    """Instructions of baseline methods by name, such as `ape`."""
+    paraphrases: Sequence[Annotated[str, Field(pattern=r"\S")]] = ()
+    """Other people's wordings of the instruction, for `instructions: paraphrases` of a spec."""
     source: str
     """Where the task comes from: citation or address."""
     metrics: Mapping[str, str] = Field(min_length=1)
@@ -100,8 +102,8 @@ class Task(ABC):
 
     @property
     def paraphrases(self) -> tuple[str, ...]:
-        """Other people's wordings of the instruction, where the suite has collected some."""
-        return ()
+        """Other people's wordings of the instruction: the card's, or those the suite collected."""
+        return tuple(self.card.paraphrases)
 
     def provenance(self) -> Mapping[str, str]:
         """What the records were read from, each with its SHA-256; empty if they are generated."""

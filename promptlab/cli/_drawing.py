@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from promptlab.progress import Flagged, ModelProgress, Snapshot
+from promptlab.types import OWN
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -165,6 +166,8 @@ def flagged_line(flagged: Flagged) -> str:
     """A cell whose answers cannot be scored, in words."""
     cell = flagged.cell
     shots = f"{cell.shots} shot" if cell.shots == 1 else f"{cell.shots} shots"
+    if cell.instruction != OWN:
+        shots += f" · wording {cell.instruction}"
     return (
         f"{cell.model} · {cell.task} · {cell.condition} · {shots}: "
         f"{kinds(flagged.counts)} of {flagged.planned:,} answers"

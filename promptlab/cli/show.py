@@ -21,13 +21,16 @@ def show(
         str, typer.Option("--item", help="Item by its place in the draw (0..) or its id.")
     ] = "0",
     shots: Annotated[int | None, typer.Option("--shots", help="Number of demonstrations.")] = None,
+    instruction: Annotated[
+        str | None, typer.Option("--instruction", help="Wording of the instruction (id or glob).")
+    ] = None,
     model: Models = None,
     set_values: SetValues = None,
     json: Json = False,
 ) -> None:
     """Print the exact rendered prompt of a cell and item, as it would be sent.
 
-    Without options: the first task, every condition, the first item.
+    Without options: the first task, every condition, the first wording, the first item.
     """
     import fnmatch
 
@@ -45,12 +48,18 @@ def show(
     if condition is not None and not fnmatch.filter(ids, condition):
         raise UnknownName("condition", condition, ids)
     tasks = tasks if task is not None else tasks[:1]
+    wordings = list(dict.fromkeys(w.id for t in tasks for w in plan.draws[t].wordings))
+    if instruction is not None and not fnmatch.filter(wordings, instruction):
+        raise UnknownName("wording", instruction, wordings, f"wordings: {', '.join(wordings)}")
     shown = []
     for planned_model in plan.models:
-        for name, cond, k in plan.shapes:
+        for name, cond, k, wording in plan.shapes:
             if name not in tasks or (shots is not None and k != shots):
                 continue
             if condition is not None and not fnmatch.fnmatch(cond.id, condition):
+                continue
+            first = plan.draws[name].wordings[0].id
+            if not fnmatch.fnmatch(wording.id, instruction or first):
                 continue
             items = plan.draws[name].items
             wanted = [i for n, i in enumerate(items) if item in (str(n), i.item_id)]
@@ -58,7 +67,7 @@ def show(
                 raise UserError(
                     f"{name} has no item '{item}'; write 0 to {len(items) - 1} or an id"
                 )
-            for planned in plan.cell_requests(planned_model, name, cond, k):
+            for planned in plan.cell_requests(planned_model, name, cond, k, wording):
                 if planned.item.item_id == wanted[0].item_id and planned.replicate == 0:
                     shown.append(planned)
                     if planned.follow_up:
@@ -85,8 +94,9 @@ def show(
         return
     for planned in shown:
         cell, request = planned.cell, planned.request
+        worded = f"wording {cell.instruction} · " if plan.crosses_wordings else ""
         typer.secho(
-            f"── {cell.model} · {cell.task} · {cell.condition} · {cell.shots} shots · "
+            f"── {cell.model} · {cell.task} · {cell.condition} · {cell.shots} shots · {worded}"
             f"item {planned.item.item_id} · {planned.hash[:12]}",
             bold=True,
         )

@@ -32,14 +32,14 @@ def draw_figure(
     shots: int | None = None,
     protocol: str | None = None,
 ) -> Figure:
-    """A figure of a run: `forest`, `heatmap`, `baseline`, `moved` or `sensitivity`.
+    """A figure of a run: `forest`, `heatmap`, `baseline`, `moved`, `sensitivity` or `wordings`.
 
     Args:
         run: a run or anything with `contrasts()`, `scores()`, `conditions()` and `sensitivity()`.
         name: which figure.
         model: label of the model; the first unless given.
         shots: number of demonstrations; the first unless given.
-        protocol: of a forest plot the scoring protocol, of `sensitivity` the second one.
+        protocol: of `forest` and `wordings` the scoring protocol, of `sensitivity` the second one.
 
     Raises:
         UnknownName: there is no such figure, model, number of shots or protocol.
@@ -52,6 +52,7 @@ def draw_figure(
         contrasts=run.contrasts(),
         conditions=run.conditions(),
         sensitivity=run.sensitivity() if name == "sensitivity" else None,
+        wordings=run.wordings() if name == "wordings" else None,
     )
     axes = draw(results, name, model=model, shots=shots, protocol=protocol)
     figure = axes.get_figure(root=True)

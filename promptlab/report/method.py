@@ -2,8 +2,9 @@
 
 Keys of the manifest, all optional: name, run_id, created, digest, spec_text, baseline, alpha,
 margin, missing (policy), confirmatory, seed, models (list of label, id, style, served_models,
-fingerprints, ...), tasks (id -> facts), counts (status -> number), versions, warnings, cost_usd
-(None = unknown), wall_s, left_out, stopped (model -> message). Other keys are shown as they are.
+fingerprints, ...), tasks (id -> facts), wordings (task -> id -> text), counts (status -> number),
+versions, warnings, cost_usd (None = unknown), wall_s, left_out, stopped (model -> message). Other
+keys are shown as they are.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ __all__ = ["facts", "left_out", "manifest_tables", "methods", "named", "warnings
 
 _SHOWN_ELSEWHERE = {
     "name", "spec_text", "baseline", "alpha", "margin", "missing", "confirmatory", "models",
-    "tasks", "warnings", "left_out", "stopped", "versions", "counts",
+    "tasks", "wordings", "warnings", "left_out", "stopped", "versions", "counts", "registration",
 }  # fmt: skip
 _NAMES = {
     "id": "Model",
@@ -38,6 +39,15 @@ _POLICIES = {
     "missing answers score 0 instead.",
     "as_wrong": "An answer that failed or was cut off scores 0, by the experiment's own choice.",
 }
+
+
+_WORDINGS = (
+    "Every item was asked under several wordings of its task's instruction, the same in every "
+    "condition. An item's score is the mean over its wordings, so wordings are not counted as "
+    "items. Wordings are a sample of those that could have been: within a task, items and wordings "
+    "are crossed random factors. Over tasks, wordings belong to their tasks, so that the spread of "
+    "the tasks' means already holds theirs."
+)
 
 
 def warnings(results: Results) -> list[str]:
@@ -79,8 +89,8 @@ def methods(results: Results) -> list[str]:
         f"Every condition answered the same items as {results.baseline}, and is compared with it "
         "item by item. The main result of a condition is its mean difference over tasks, every "
         f"task counting the same. Its interval: {named(macro['interval_method'])}; its test: "
-        f"{named(macro['test_method'])}. P values are adjusted by {say.joined(families)} within "
-        "model, number of shots and protocol"
+        f"{named(macro['test_method'])}. P values are adjusted by "
+        f"{say.joined(families, last='or')} within model, number of shots and protocol"
     )
     chosen = [str(c) for c in _list(manifest.get("confirmatory"))]
     first += f"; confirmatory by declaration: {say.joined(chosen)}." if chosen else "."
@@ -91,7 +101,8 @@ def methods(results: Results) -> list[str]:
         "gains are ratios of means over tasks with Fieller intervals."
     )
     policy = _POLICIES.get(str(manifest.get("missing") or "drop_pair"), "")
-    return [first, second, policy] if policy else [first, second]
+    wordings = _WORDINGS if len(results.wordings) else ""
+    return [text for text in (first, second, policy, wordings) if text]
 
 
 def named(values: Iterable[Any]) -> str:
@@ -142,11 +153,16 @@ def _statuses(results: Results) -> dict[str, float]:
 
 
 def manifest_tables(results: Results) -> list[tuple[str, Table]]:
-    """Models and tasks with their facts, as (title, table)."""
+    """Models, tasks and wordings with their facts, as (title, table)."""
     models = [dict(m) for m in _list(results.manifest.get("models")) if isinstance(m, Mapping)]
     tasks = results.manifest.get("tasks") or {}
     rows = [{"task": t, **dict(f)} for t, f in dict(tasks).items() if isinstance(f, Mapping)]
-    return [("Models", _table(models)), ("Tasks", _table(rows))]
+    wordings = [
+        {"task": task, "wording": name, "instruction": known["text"]}
+        for task, known_of in dict(results.manifest.get("wordings") or {}).items()
+        for name, known in known_of.items()
+    ]
+    return [("Models", _table(models)), ("Tasks", _table(rows)), ("Wordings", _table(wordings))]
 
 
 def _table(records: list[dict[str, Any]]) -> Table:

@@ -17,6 +17,7 @@ from promptlab.analysis import figures, style
 from promptlab.errors import UnknownName
 from promptlab.report.inputs import Panel, Results
 from promptlab.report.method import named
+from promptlab.report.wordings import wording_caption
 
 __all__ = [
     "FIGURES",
@@ -30,7 +31,7 @@ __all__ = [
     "slug",
 ]
 
-FIGURES = ("forest", "heatmap", "baseline", "moved", "sensitivity")
+FIGURES = ("forest", "heatmap", "baseline", "moved", "sensitivity", "wordings")
 """Names of the figures of a report."""
 
 
@@ -73,7 +74,7 @@ def draw(
             "panel", f"{model}, {shots} shots", [f"{p.model}, {p.shots}" for p in known]
         )
     panel = fitting[0]
-    if kind == "forest" and protocol is not None:
+    if kind in ("forest", "wordings") and protocol is not None:
         panel = Panel(panel.model, panel.shots, protocol)
     return _draw(results, kind, panel, protocol)
 
@@ -93,6 +94,10 @@ def _draw(results: Results, kind: str, panel: Panel, second: str | None = None) 
         tasks = results.tasks if len(results.tasks) else None
         return figures.baseline(
             results.scores, **place, condition=results.baseline, tasks=tasks, alpha=results.alpha
+        )
+    if kind == "wordings":
+        return figures.wordings(
+            results.wordings, **place, protocol=panel.protocol, baseline=results.baseline
         )
     return figures.sensitivity(
         results.sensitivity, **place, protocol=second, baseline=results.baseline
@@ -140,11 +145,14 @@ def pictures(results: Results) -> Iterator[Picture]:
         if results.has_baseline_scores(panel):
             yield _picture(results, "baseline", panel, stem, _baseline_caption(results))
         yield _picture(results, "moved", panel, stem, _moved_caption(results))
+        for panel in panels:
+            if len(results.wordings_of(panel)):
+                yield _picture(results, "wordings", panel, stems[panel], wording_caption(results))
         second = list(results.second_scoring(*place)["protocol"].unique())
         for protocol, extra in zip(second, _unlike(f"_{slug(p)}" for p in second), strict=True):
             caption = _sensitivity_caption(results, protocol)
             name = stem + (extra if len(second) > 1 else "")
-            yield _picture(results, "sensitivity", panel, name, caption, protocol)
+            yield _picture(results, "sensitivity", panels[0], name, caption, protocol)
 
 
 def _picture(
@@ -161,6 +169,7 @@ _ALT: dict[str, str] = {
     "baseline": "Dot plot: score of the baseline on every task with its interval",
     "moved": "Bar chart: items lost and gained under every condition",
     "sensitivity": "Dot plot: difference of every condition under two scoring protocols",
+    "wordings": "Dot plot: difference of every condition under every wording of the instruction",
 }
 
 

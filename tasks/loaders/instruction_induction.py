@@ -82,13 +82,23 @@ class InstructionInduction(RecordTask):
 
     @cached_property
     def paraphrases(self) -> tuple[str, ...]:
-        """The instruction as the suite's annotators worded it, without repetitions."""
+        """The card's, or the instruction as the suite's annotators worded it, none twice.
+
+        Most annotators left out the last stop. It is added, as the published instructions have it,
+        because a sentence that follows would else run on from the instruction.
+        """
+        if self.card.paraphrases:
+            return tuple(self.card.paraphrases)
         content = orjson.loads(read_pinned(self.context.data_dir, self._annotations))
-        return tuple(unique(content["annotations"]))
+        return tuple(unique(_with_stop(text.strip()) for text in content["annotations"]))
 
     def provenance(self) -> Mapping[str, str]:
         """The suite's pinned files that were read, with their SHA-256."""
         return {path: pinned_files()[path].sha256 for path in (self._execute, self._induce)}
+
+
+def _with_stop(text: str) -> str:
+    return text if text.endswith((".", ":", "?", "!")) else f"{text}."
 
 
 def items_of(record: Mapping[str, Any]) -> list[Item]:

@@ -60,8 +60,8 @@ ROW: dict[str, Any] = {
             "inconclusive; this design would have found 2.9 points.",
         ),
         (
-            {"verdict": "better", "difference": 0.05, "p_adjusted": 0.0123},
-            "EP02 changed accuracy by +5.0 points (95 % interval -0.8 to +3.1) over 24 tasks: "
+            {"verdict": "better", "difference": 0.05, "p_adjusted": 0.0123, "lower": 0.0219},
+            "EP02 changed accuracy by +5.0 points (95 % interval +2.2 to +3.1) over 24 tasks: "
             "better (Holm-adjusted p = 0.012, 21 tests).",
         ),
         (
@@ -201,3 +201,49 @@ def test_analyze_a_file(make_scores: Any, tmp_path: Path) -> None:
 def test_two_prompts_have_no_best_of_one(make_scores: Any) -> None:
     found = analyze_scores(make_scores(6, 20, ("B",)), n_permutations=20)
     assert len(found.sentences()) == 1
+
+
+def two_protocols(primary: dict[str, str], shift: dict[str, float]) -> pd.DataFrame:
+    """Six tasks scored twice; `primary` names each suite's protocol, `shift` what EP01 does."""
+    rng = np.random.default_rng(2)
+    rows = []
+    for suite, first in primary.items():
+        for t in range(6):
+            base = rng.uniform(0.3, 0.7, 20)
+            for protocol, effect in shift.items():
+                for condition in ("original", "EP01"):
+                    moved = (effect if condition == "EP01" else 0) + 0.01 * rng.normal(size=20)
+                    rows.append(
+                        pd.DataFrame(
+                            {
+                                "task": f"{suite}/t{t}",
+                                "condition": condition,
+                                "item_id": [f"i{i}" for i in range(20)],
+                                "score": base + moved,
+                                "protocol": protocol,
+                                "primary": protocol == first,
+                            }
+                        )
+                    )
+    return pd.concat(rows, ignore_index=True)
+
+
+def test_a_sign_that_depends_on_the_parser_is_flagged() -> None:
+    found = protocol_sensitivity(
+        contrasts(two_protocols({"s": "a"}, {"a": 0.008, "b": -0.008, "c": 0.005}))
+    ).set_index("protocol")
+    assert list(found.index) == ["b", "c"]
+    assert list(found["sign_flips"]) == [True, False]
+    assert found.loc["b", "flips"]  # better by one protocol, worse by the other
+
+
+def test_two_primary_protocols_are_compared_where_they_share_tasks() -> None:
+    """No protocol of a task goes without comparison because other tasks decide by it."""
+    scores = two_protocols({"s": "a", "u": "b"}, {"a": 0.01, "b": 0.02})
+    table = contrasts(scores)
+    assert set(table["protocol"]) == {"a", "b"}
+    found = protocol_sensitivity(table)
+    assert list(zip(found["reference"], found["protocol"], strict=True)) == [("a", "b")]
+    assert found["n_tasks"].item() == 12
+    apart = scores[scores["primary"]]  # and no row where they share none
+    assert protocol_sensitivity(contrasts(apart)).empty
