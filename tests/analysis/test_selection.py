@@ -93,7 +93,8 @@ def test_bounds_of_one_contrast_are_bootstrap_t() -> None:
     d = rng.normal(0.1, 1, 15)
     two = pa.simultaneous_bounds(d, n_resamples=20_000)
     one = pa.bootstrap_t(d, level=0.9, n_resamples=20_000)
-    assert two.interval[0][0] == pytest.approx(one.interval[0], abs=0.02)
+    plain = pa.t_interval(d, level=0.9).interval[0]
+    assert two.interval[0][0] == pytest.approx(min(one.interval[0], plain), abs=0.02)
     assert two.interval[1][0] == math.inf
     both = pa.simultaneous_bounds(d, side="two-sided", n_resamples=2000)
     assert both.interval[0][0] < two.interval[0][0] < d.mean() < both.interval[1][0]
