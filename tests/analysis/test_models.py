@@ -137,12 +137,12 @@ def test_crossed_raters_and_items_take_the_larger_error() -> None:
     rng = np.random.default_rng(2)
     rater, item = (v.ravel() for v in np.meshgrid(np.arange(12), np.arange(30)))
     d = 0.1 + 0.8 * rng.normal(size=12)[rater] + 0.2 * rng.normal(size=360)
-    found = pa.crossed_mean(d, rater, item)
+    found = pa.crossed_ratings(d, rater, item)
     assert found.se == found.se_raters > 3 * found.se_items
     assert found.pvalue == max(found.p_raters, found.p_items)
     assert found.interval == pa.clustered_mean(d, rater).interval
     assert (found.raters, found.items, found.n) == (12, 30, 360)
-    one = pa.crossed_mean(d[rater == 0], rater[rater == 0], item[rater == 0])
+    one = pa.crossed_ratings(d[rater == 0], rater[rater == 0], item[rater == 0])
     assert one.se == one.se_items
     assert math.isnan(one.se_raters)
     assert "raters: one cluster" in one.note
