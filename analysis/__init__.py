@@ -68,7 +68,7 @@ _HOMES = {
         "MacroRelativeGain TaskGains macro_relative_gain normalized_relative_gain "
         "task_relative_gains"
     ),
-    "crossed": "CrossedMean crossed_mean",
+    "crossed": "CrossedRatings crossed_ratings",
     "noise": "NoiseFloor noise_floor",
     "best": "BEST_COLUMNS LabelPermutation best_of_stimuli label_permutation",
     "sensitivity": "SENSITIVITY_COLUMNS protocol_sensitivity",
