@@ -79,3 +79,11 @@ def test_an_unknown_figure_or_model_is_named(run: Simulated) -> None:
         draw_figure(Handle(run), "forrest")
     with pytest.raises(UnknownName, match="unknown model 'x'"):
         draw_figure(Handle(run), "forest", model="x")
+
+
+def test_a_registered_plan_marks_what_is_outside_it(run: Simulated) -> None:
+    plain = printed(result_table(run.contrasts))
+    assert "exploratory" not in plain
+    marked = printed(result_table(run.contrasts, manifest={"registration": {"registered": True}}))
+    controls = marked[marked.index("Against matched controls") :]
+    assert controls.count(", exploratory") == controls.count("-neutral") == 2
