@@ -21,7 +21,7 @@ def printed(table: Any, width: int = 100) -> str:
 
 def test_the_table_has_every_condition_with_its_verdict(run: Simulated) -> None:
     text = printed(result_table(run.contrasts))
-    macro = run.contrasts[(run.contrasts["level"] == "macro") & run.contrasts["primary"]]
+    macro = run.contrasts.query("level == 'macro' and primary and contrast == 'vs_original'")
     for row in macro.to_dict("records"):
         line = next(t for t in text.splitlines() if t.startswith(f"{row['condition']} "))
         assert row["verdict"] in line
