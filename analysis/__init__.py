@@ -14,32 +14,61 @@ _HOMES = {
     ),
     "paired": "McNemar PairedCounts count_pairs matched_odds_ratio mcnemar",
     "signflip": "SignFlip sign_flip",
-    "multiplicity": "adjust",
+    "multiplicity": "adjust adjust_families",
     "bootstrap": "Bootstrap bootstrap_mean interval_from_replicates",
     "ratio": "RelativeGain fieller log_ratio paper_relative_gain ratio_bootstrap",
     "equivalence": "Tost tost_t tost_tango",
     "power": (
-        "Detectable connor_n detectable_difference detectable_mcnemar detectable_t mcnemar_n "
-        "miller_n normal_power power_mcnemar power_t size_mcnemar t_n"
+        "DesignErrors Detectable MaxTPower connor_n design_errors detectable_difference "
+        "detectable_mcnemar detectable_t exaggeration items_needed mcnemar_n miller_n "
+        "normal_power power_max_t power_mcnemar power_t power_tost power_tost_tango "
+        "replicate_design size_mcnemar t_n tasks_needed tost_n"
     ),
     "results": "Resampled Result",
     "tables": "check_scores read_scores",
     "contrast_table": "CONTRAST_COLUMNS contrasts",
+    "contrast_kinds": "CONTRAST_KINDS Contrast contrast_of matched_pairs named_contrasts",
+    "exchange": "label_exchange",
     "maxt": "MaxT max_t",
+    "resampling": "CellResampling resample_cells",
+    "resampled": "resample_scores",
+    "replicated": "resampling_counts",
+    "macroboot": "MacroResampling bootstrap_t",
+    "confidence_sequences": "ConfidenceSequence confidence_sequence",
+    "racing": "Race Raced race",
+    "race_rules": "Rules",
+    "race_contrasts": "raced_contrasts",
+    "race_simulation": "simulate_race",
     "crossfit": "CrossFit cross_fit",
     "effects": (
-        "cliffs_delta cohens_d_av cohens_d_z cohens_g hedges_g_av hedges_g_z paired_dominance"
+        "cliffs_delta cohens_d_av cohens_d_z cohens_g hedges_g_av hedges_g_z kendall_w "
+        "paired_dominance rank_biserial"
     ),
     "estimands": "MacroDifference macro_difference normalized",
-    "clusters": "ClusteredMean clustered_mean",
+    "clusters": "ClusteredMean cluster_sign_flip clustered_mean",
     "meta": "Pooled random_effects",
     "replicates": "VarianceComponents variance_components",
     "ranks": "HodgesLehmann Wilcoxon hodges_lehmann wilcoxon",
     "omnibus": "CochranQ Friedman cochran_q friedman friedman_from_ranks nemenyi_cd",
-    "agreement": ("FleissKappa Icc fleiss_kappa intraclass_correlations krippendorff_alpha"),
+    "agreement": (
+        "FleissKappa Icc KrippendorffAlpha fleiss_kappa intraclass_correlations krippendorff_alpha"
+    ),
     "enumerated": "IdealBootstrap ideal_bootstrap",
-    "logistic": "LogisticModel conditional_logit gee_logit random_intercept_logit",
-    "bayes": "probability_of_gain",
+    "logistic": "LogisticModel conditional_logit gee_logit",
+    "intercepts": "random_intercept_logit",
+    "mixed": "MixedModel linear_mixed",
+    "bayes": "PosteriorDifference dirichlet_difference probability_of_gain",
+    "hierarchy": "BayesHierarchy BayesSignedRank bayes_hierarchy bayes_signed_rank",
+    "several": "Several",
+    "simultaneous": "SimultaneousBounds simultaneous_bounds",
+    "selection": "Winner winner",
+    "studentized": "UnitBootstrap bootstrap_t cluster_bootstrap macro_bootstrap",
+    "gains": (
+        "MacroRelativeGain TaskGains macro_relative_gain normalized_relative_gain "
+        "task_relative_gains"
+    ),
+    "crossed": "CrossedMean crossed_mean",
+    "noise": "NoiseFloor noise_floor",
     "best": "BEST_COLUMNS LabelPermutation best_of_stimuli label_permutation",
     "sensitivity": "SENSITIVITY_COLUMNS protocol_sensitivity",
     "wording": "best_sentences points sentence sentences",
@@ -48,6 +77,9 @@ _HOMES = {
     "wording_words": "wording_sentence wording_sentences",
     "export": "latex printable write_table",
     "analyze": "Analysis analyze_scores analyze_table",
+    "summary": "SUMMARY_CONTRASTS SummaryAnalysis analyze_summary",
+    "summary_null": "BestOfMeans best_of_means",
+    "summary_tables": "SUMMARY_COLUMNS SummaryTable check_summary read_summary",
 }
 _WHERE = {name: module for module, names in _HOMES.items() for name in names.split()}
 

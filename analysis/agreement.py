@@ -9,64 +9,153 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from scipy import stats
 
-from promptlab.analysis.arrays import Array, safe_divide
-from promptlab.analysis.results import Result
+from promptlab.analysis.arrays import Array, Seed, rng_from, safe_divide
+from promptlab.analysis.bootstrap import count_matrix
+from promptlab.analysis.intervals import critical_z
+from promptlab.analysis.results import NO_INTERVAL, Resampled, Result
 from promptlab.errors import UnknownName, UserError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["FleissKappa", "Icc", "fleiss_kappa", "intraclass_correlations", "krippendorff_alpha"]
+__all__ = [
+    "FleissKappa",
+    "Icc",
+    "KrippendorffAlpha",
+    "fleiss_kappa",
+    "intraclass_correlations",
+    "krippendorff_alpha",
+]
 
 Scale = Literal["nominal", "ordinal", "interval", "ratio"]
+_BLOCK = 500
 _SCALES = ("nominal", "ordinal", "interval", "ratio")
 
 
-def krippendorff_alpha(ratings: Any, scale: Scale = "ordinal") -> Result:
-    """Krippendorff's alpha from the coincidence matrix of observed values.
+@dataclass(frozen=True, kw_only=True, repr=False)
+class KrippendorffAlpha(Resampled):
+    """Krippendorff's alpha with a bootstrap interval over units.
+
+    Attributes:
+        ratings: values in units with at least two of them.
+        undefined_share: share of resamples in which alpha was undefined; they are left out.
+    """
+
+    ratings: int
+    undefined_share: float
+
+    label: ClassVar[str] = "Krippendorff's alpha"
+    unit: ClassVar[str] = "units"
+
+
+def krippendorff_alpha(
+    ratings: Any,
+    scale: Scale = "ordinal",
+    *,
+    level: float = 0.95,
+    n_resamples: int = 2000,
+    seed: Seed = 0,
+) -> KrippendorffAlpha:
+    """Krippendorff's alpha (2011) from the coincidence matrix of observed values.
+
+    The interval is the percentile bootstrap over units (Zapf et al. 2016); a unit keeps all its
+    ratings.
 
     Args:
         ratings: units x raters, NaN = not rated. Units with one rating tell nothing.
         scale: `nominal`, `ordinal`, `interval` or `ratio`.
+        level: of the interval.
+        n_resamples: of the units; 0 for no interval.
+        seed: of the resamples.
 
     Returns:
         The estimate is NaN, with a note, when all ratings are equal or no unit has two.
     """
     if scale not in _SCALES:
         raise UnknownName("scale", str(scale), _SCALES)
+    critical_z(level)
     table = _ratings(ratings)
     there = np.isfinite(table)
     table = table[there.sum(axis=1) >= 2]
     values = np.unique(table[np.isfinite(table)])
-    method = f"Krippendorff's alpha, {scale}"
+    common: dict[str, Any] = {"n": table.shape[0], "level": level, "n_resamples": n_resamples}
+    common["ratings"] = int(np.isfinite(table).sum())
+    if scale == "ratio" and values.size and values[0] < 0:
+        raise UserError("a ratio scale has no negative ratings; use scale='interval'")
     if values.size < 2:
         note = (
             "undefined: all ratings are equal" if values.size else "undefined: no pair of ratings"
         )
-        return Result(estimate=math.nan, n=table.shape[0], method=method, note=note)
+        return KrippendorffAlpha(
+            **common,
+            estimate=math.nan,
+            method=f"{scale} scale",
+            note=note,
+            undefined_share=math.nan,
+        )
     counts = (table[:, :, None] == values).sum(axis=1).astype(np.float64)
-    per_unit = counts.sum(axis=1)
-    pairs = (counts / (per_unit - 1)[:, None]).T @ counts
-    pairs -= np.diag((counts / (per_unit - 1)[:, None]).sum(axis=0))
-    totals = pairs.sum(axis=1)
-    distance = _distance(values, totals, scale)
-    observed = float((pairs * distance).sum())
-    expected = float((np.outer(totals, totals) * distance).sum()) / (float(totals.sum()) - 1)
-    return Result(estimate=1 - observed / expected, n=table.shape[0], method=method)
+    estimate = float(_alphas(counts, values, scale, np.ones((1, counts.shape[0])))[0])
+    interval, undefined, note = NO_INTERVAL, 0.0, ""
+    if n_resamples:
+        rng = rng_from(seed)
+        blocks = [min(_BLOCK, n_resamples - start) for start in range(0, n_resamples, _BLOCK)]
+        stars = np.concatenate(
+            [
+                _alphas(counts, values, scale, count_matrix(table.shape[0], block, rng))
+                for block in blocks
+            ]
+        )
+        defined = stars[np.isfinite(stars)]
+        undefined = 1 - defined.size / stars.size
+        if defined.size > 1 and table.shape[0] > 1:
+            low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+            interval = (float(low), float(high))
+            if undefined > 0.01:
+                note = f"alpha was undefined in {100 * undefined:.2g} % of the resamples"
+        else:
+            note = "one unit: no interval"
+    return KrippendorffAlpha(
+        **common,
+        estimate=estimate,
+        interval=interval,
+        method=f"{scale} scale"
+        + (f", bootstrap over units, {n_resamples} resamples" if n_resamples else ""),
+        note=note,
+        undefined_share=undefined,
+    )
 
 
-def _distance(values: Array, totals: Array, scale: Scale) -> Array:
-    """Squared distances between values."""
+def _alphas(counts: Array, values: Array, scale: Scale, times: Array) -> Array:
+    """Alpha of resamples of units; `times` (resamples x units) is how often each was drawn.
+
+    With squared distances of positions (the values, or their mean ranks) the sums over pairs are
+    sums of squares; the other two scales have a fixed distance of every two values.
+    """
+    size = counts.sum(axis=1)
+    totals = times @ counts
+    n = totals.sum(axis=1)
+    if scale in ("nominal", "ratio"):
+        distance = _distance(values, scale)
+        observed = times @ (((counts @ distance) * counts).sum(axis=1) / (size - 1))
+        expected = ((totals @ distance) * totals).sum(axis=1) / (n - 1)
+    else:
+        place = np.broadcast_to(values, totals.shape)
+        if scale == "ordinal":
+            place = np.cumsum(totals, axis=1) - totals / 2
+        place = place - (totals * place).sum(axis=1, keepdims=True) / n[:, None]
+        own = size * (place**2 @ counts.T) - (place @ counts.T) ** 2
+        observed = 2 * (times * own / (size - 1)).sum(axis=1)
+        expected = 2 * n * (totals * place**2).sum(axis=1) / (n - 1)
+    flat = (totals > 0).sum(axis=1) < 2
+    return 1 - safe_divide(observed, np.where(flat, np.nan, expected))
+
+
+def _distance(values: Array, scale: Scale) -> Array:
+    """Squared distances between values that do not depend on how often they occur."""
     a, b = values[:, None], values[None, :]
     if scale == "nominal":
         return np.asarray(a != b, dtype=np.float64)
-    if scale == "interval":
-        return np.asarray((a - b) ** 2)
-    if scale == "ratio":
-        both_zero = (a + b) == 0
-        return np.where(both_zero, 0.0, safe_divide(a - b, a + b) ** 2)
-    middle = np.cumsum(totals) - totals / 2
-    return np.asarray((middle[:, None] - middle[None, :]) ** 2)
+    return np.where((a + b) == 0, 0.0, safe_divide(a - b, a + b) ** 2)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -75,7 +164,6 @@ class Icc(Result):
 
     f: float
 
-    label: ClassVar[str] = "ICC"
     unit: ClassVar[str] = "targets"
 
 

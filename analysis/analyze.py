@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from promptlab.analysis import contrast_table
 from promptlab.analysis.best import best_of_stimuli
-from promptlab.analysis.contrast_table import contrasts
+from promptlab.analysis.families import Correction
 from promptlab.analysis.macro import Generalize
 from promptlab.analysis.pairing import Missing
 from promptlab.analysis.sensitivity import protocol_sensitivity
@@ -29,7 +30,8 @@ class Analysis:
 
     Attributes:
         scores: the checked table.
-        contrasts: every condition against the baseline, over tasks and per task.
+        contrasts: every condition against the baseline and the named contrasts, over tasks and
+            per task.
         best: the best stimulus per task beside its null, one row a model, shots and protocol.
         sensitivity: verdicts that depend on the scoring protocol.
         alpha: level of the verdicts.
@@ -68,20 +70,36 @@ def analyze_scores(
     alpha: float = 0.05,
     margin: float = 0.02,
     confirmatory: Sequence[str] = (),
+    contrasts: Sequence[str | Mapping[str, Any]] | None = None,
+    correction: Correction = "max_t",
     missing: Missing = "drop_pair",
     tasks: Generalize = "random",
     n_permutations: int = 2000,
     seed: int = 0,
 ) -> Analysis:
-    """All analyses of a table of scores; arguments as in `contrasts` and `best_of_stimuli`."""
+    """All analyses of a table of scores; arguments as in `contrasts` and `best_of_stimuli`.
+
+    Examples:
+        >>> import pandas as pd
+        >>> rows = [("original", i, s) for i, s in enumerate([0, 0, 1, 1, 0, 1, 0, 1])]
+        >>> rows += [("EP02", i, s) for i, s in enumerate([1, 0, 1, 1, 1, 1, 1, 1])]
+        >>> scores = pd.DataFrame(rows, columns=["condition", "item_id", "score"])
+        >>> found = analyze_scores(scores)
+        >>> found.contrasts[["level", "condition", "difference", "verdict"]]
+           level condition  difference       verdict
+        0  macro      EP02       0.375  inconclusive
+        1   cell      EP02       0.375  inconclusive
+    """
     table = check_scores(scores)
-    found = contrasts(
+    found = contrast_table.contrasts(
         table,
         conditions,
         baseline=baseline,
         alpha=alpha,
         margin=margin,
         confirmatory=confirmatory,
+        contrasts=contrasts,
+        correction=correction,
         missing=missing,
         tasks=tasks,
         seed=seed,
@@ -115,6 +133,8 @@ def analyze_table(
     alpha: float = 0.05,
     margin: float = 0.02,
     confirmatory: Sequence[str] = (),
+    contrasts: Sequence[str | Mapping[str, Any]] | None = None,
+    correction: Correction = "max_t",
     missing: Missing = "drop_pair",
     tasks: Generalize = "random",
     n_permutations: int = 2000,
@@ -132,6 +152,8 @@ def analyze_table(
         alpha=alpha,
         margin=margin,
         confirmatory=confirmatory,
+        contrasts=contrasts,
+        correction=correction,
         missing=missing,
         tasks=tasks,
         n_permutations=n_permutations,

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 from scipy import stats
 
-from promptlab.analysis.arrays import as_vector
-from promptlab.analysis.results import NO_INTERVAL, Result
-from promptlab.errors import UserError
+from promptlab.analysis.arrays import Seed, as_vector
+from promptlab.analysis.intervals import critical_z
+from promptlab.analysis.results import NO_INTERVAL, Result, plural
+from promptlab.analysis.several import labels_of
+from promptlab.analysis.signflip import Alternative, SignFlip, sign_flip
 
-__all__ = ["ClusteredMean", "clustered_mean"]
+__all__ = ["ClusteredMean", "cluster_sign_flip", "clustered_mean"]
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -38,6 +40,9 @@ class ClusteredMean(Result):
 
     label: ClassVar[str] = "mean"
 
+    def _counted(self) -> str:
+        return f"{plural(self.n, self.unit)} in {plural(self.clusters, 'clusters')}"
+
 
 def clustered_mean(values: Any, clusters: Any, *, level: float = 0.95) -> ClusteredMean:
     """Mean (of paired differences, usually) with cluster-robust errors.
@@ -50,10 +55,9 @@ def clustered_mean(values: Any, clusters: Any, *, level: float = 0.95) -> Cluste
         clusters: the cluster of each item.
         level: of the interval.
     """
+    critical_z(level)
     x = as_vector(values)
-    labels = np.asarray(clusters)
-    if labels.shape != x.shape:
-        raise UserError(f"{x.size} items but {labels.size} cluster labels")
+    labels = labels_of(clusters, x.size, "cluster")
     group = np.unique(labels, return_inverse=True)[1].reshape(-1)
     n, count = x.size, int(group.max()) + 1
     mean = float(x.mean())
@@ -90,4 +94,37 @@ def clustered_mean(values: Any, clusters: Any, *, level: float = 0.95) -> Cluste
         se_cr0=cr0 if count > 1 else math.nan,
         se_cr1=cr1,
         design_effect=cr1**2 / variance * n if count > 1 and variance > 0 else math.nan,
+    )
+
+
+def cluster_sign_flip(
+    values: Any,
+    clusters: Any,
+    *,
+    alternative: Alternative = "two-sided",
+    n_resamples: int = 9999,
+    seed: Seed = 0,
+) -> SignFlip:
+    """Sign-flip test of a mean whose items come in clusters: whole clusters change sign.
+
+    The statistic is the sum over items, that is, the sign-flip test of the cluster sums. With few
+    clusters the smallest possible p value is 2 / 2^G.
+
+    Args:
+        values: paired differences, one an item.
+        clusters: the cluster of each item.
+        alternative: `greater` means that the variant is better.
+        n_resamples: where the test is not exact.
+        seed: where the test is not exact.
+    """
+    x = as_vector(values)
+    labels = labels_of(clusters, x.size, "cluster")
+    group = np.unique(labels, return_inverse=True)[1].reshape(-1)
+    sums = np.bincount(group, weights=x)
+    found = sign_flip(sums, alternative=alternative, n_resamples=n_resamples, seed=seed)
+    return replace(
+        found,
+        estimate=float(x.mean()),
+        n=x.size,
+        method=f"{found.method}, {sums.size} whole clusters",
     )

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from scipy import special
 
+from promptlab.analysis.arguments import check_counts
 from promptlab.analysis.arrays import TIE, as_vector, paired
+from promptlab.analysis.omnibus import friedman
+from promptlab.analysis.ranks import wilcoxon
 from promptlab.analysis.results import Result
 from promptlab.errors import UserError
 
@@ -19,18 +23,28 @@ __all__ = [
     "cohens_g",
     "hedges_g_av",
     "hedges_g_z",
+    "kendall_w",
     "paired_dominance",
+    "rank_biserial",
 ]
 
 
-def cohens_g(gains: int, losses: int) -> Result:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class CohenG(Result):
+    """Share of gains among the changed answers, minus one half."""
+
+    unit: ClassVar[str] = "discordant pairs"
+
+
+def cohens_g(gains: int, losses: int) -> CohenG:
     """Cohen's g = gains / (gains + losses) - 1/2; undefined without discordant pairs."""
-    total = gains + losses
+    check_counts(gains=gains, losses=losses)
+    total = int(gains + losses)
     if total == 0:
-        return Result(
+        return CohenG(
             estimate=math.nan, n=0, method="Cohen's g", note="undefined: no discordant pair"
         )
-    return Result(estimate=gains / total - 0.5, n=total, method="Cohen's g")
+    return CohenG(estimate=gains / total - 0.5, n=total, method="Cohen's g")
 
 
 def _small_sample(df: float, approximate: bool) -> float:
@@ -102,4 +116,43 @@ def cliffs_delta(first: Any, second: Any) -> Result:
         estimate=float(below - above) / (x.size * y.size),
         n=x.size + y.size,
         method="Cliff's delta, independent samples",
+    )
+
+
+def rank_biserial(differences: Any, *, zeros: Literal["drop", "pratt"] = "pratt") -> Result:
+    """Matched-pairs rank-biserial correlation: (W+ - W-) / (W+ + W-) (Kerby 2014).
+
+    Args:
+        differences: one a pair.
+        zeros: as in `wilcoxon`.
+    """
+    found = wilcoxon(differences, zeros=zeros, how="normal")
+    how = "by Pratt" if zeros == "pratt" else "dropped"
+    return Result(
+        estimate=found.estimate,
+        n=found.n,
+        method=f"matched rank-biserial correlation, zeros {how}",
+        note=found.note,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class KendallW(Result):
+    """Agreement of the tasks on the order of the prompts."""
+
+    unit: ClassVar[str] = "tasks"
+
+
+def kendall_w(scores: Any) -> KendallW:
+    """Kendall's W: how far the tasks (rows) agree on the order of the prompts (columns), 0 to 1.
+
+    It is Friedman's chi-squared over its largest value, N (k - 1); tie-corrected.
+    """
+    found = friedman(scores)
+    return KendallW(
+        estimate=found.kendall_w,
+        pvalue=found.pvalue,
+        n=found.n,
+        method="Kendall's W, p by Friedman's chi-squared",
+        note=found.note,
     )

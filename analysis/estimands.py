@@ -9,16 +9,19 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import stats
 
+from promptlab.analysis.arguments import as_numbers
 from promptlab.analysis.arrays import Array, paired, safe_divide
+from promptlab.analysis.intervals import critical_z
 from promptlab.analysis.macro import Generalize
-from promptlab.analysis.results import NO_INTERVAL, Result
+from promptlab.analysis.results import NO_INTERVAL, Difference
+from promptlab.analysis.several import labels_of
 from promptlab.errors import UnknownName, UserError
 
 __all__ = ["MacroDifference", "macro_difference", "normalized"]
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class MacroDifference(Result):
+class MacroDifference(Difference):
     """Mean over tasks of the per-task mean differences; every task counts the same.
 
     Attributes:
@@ -70,9 +73,8 @@ def macro_difference(
         level: of the interval.
     """
     x, y = paired(original, variant)
-    labels = np.asarray(tasks)
-    if labels.shape != x.shape:
-        raise UserError(f"{x.size} items but {labels.size} task labels")
+    critical_z(level)
+    labels = labels_of(tasks, x.size, "task")
     if generalize not in ("random", "fixed"):
         raise UnknownName("unit of generalisation", generalize, ("random", "fixed"))
     names, group = np.unique(labels, return_inverse=True)
@@ -93,8 +95,11 @@ def macro_difference(
     note = (
         "" if se > 1e-12 else "one task: no interval" if count < 2 else "degenerate: zero variance"
     )
-    if generalize == "fixed" and math.isnan(se):
-        note = "a task has one item: its variance is unknown"
+    if count < 2 and not note:
+        note = "one task: nothing is known about other tasks"
+    if (size < 2).any():
+        single = "a task has one item: its variance is unknown"
+        note = single if generalize == "fixed" or not note else f"{note}; {single}"
     return MacroDifference(
         estimate=estimate,
         interval=interval,
@@ -121,10 +126,12 @@ def normalized(raw: Any, low: Any, high: Any) -> Array:
     Differences and their tests are only multiplied by 100 / (high - low); a relative gain on this
     scale means nothing when the original is near `low`.
 
+    A missing score stays NaN.
+
     Raises:
         UserError: low equals high.
     """
-    raw, low, high = (np.asarray(v, dtype=np.float64) for v in (raw, low, high))
+    raw, low, high = (as_numbers(v, "raw, low and high") for v in (raw, low, high))
     if (high == low).any():
         raise UserError("low and high of a metric must differ")
     return np.asarray(100 * (raw - low) / (high - low))

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import stats
 
+from promptlab.analysis.arguments import as_numbers, as_table, check_numbers
 from promptlab.analysis.arrays import Array
 from promptlab.analysis.results import Result
 from promptlab.errors import UserError
@@ -45,7 +46,7 @@ class Friedman(Result):
     kendall_w: float
     nemenyi_p: Array
 
-    label: ClassVar[str] = "Friedman chi-squared"
+    label: ClassVar[str] = "Friedman's chi-squared"
     unit: ClassVar[str] = "tasks"
 
     def critical_difference(self, alpha: float = 0.05) -> float:
@@ -55,7 +56,7 @@ class Friedman(Result):
 
 def cochran_q(scores: Any) -> CochranQ:
     """Cochran's Q over items x prompts of 0 and 1; Q = 0, p = 1 if no item tells prompts apart."""
-    table = _complete(scores, "Cochran's Q")
+    table = as_table(scores, "Cochran's Q")
     if not np.isin(table, (0, 1)).all():
         raise UserError("Cochran's Q needs scores of 0 and 1; use friedman for graded scores")
     n, k = table.shape
@@ -64,13 +65,17 @@ def cochran_q(scores: Any) -> CochranQ:
     top = (k - 1) * (k * float((columns**2).sum()) - float(columns.sum()) ** 2)
     q = top / bottom if bottom > 0 else 0.0
     return CochranQ(
-        estimate=q, pvalue=float(stats.chi2.sf(q, k - 1)), n=n, method="Cochran's Q", df=k - 1
+        estimate=q,
+        pvalue=float(stats.chi2.sf(q, k - 1)),
+        n=n,
+        method=f"chi-squared, {k - 1} df",
+        df=k - 1,
     )
 
 
 def friedman(scores: Any) -> Friedman:
     """Friedman's test over tasks x prompts; a higher score is better, ties share their rank."""
-    table = np.round(_complete(scores, "Friedman's test"), 12)
+    table = np.round(as_table(scores, "Friedman's test"), 12)
     n, k = table.shape
     ranks = stats.rankdata(-table, axis=1)
     ties = sum(
@@ -89,10 +94,13 @@ def friedman_from_ranks(mean_ranks: Any, n_tasks: int, *, correction: float = 1.
         n_tasks: over which they were averaged.
         correction: 1 - sum(t^3 - t) / (N k (k^2 - 1)) over ties of size t; 1 without ties.
     """
-    ranks = np.asarray(mean_ranks, dtype=np.float64)
+    check_numbers(n_tasks=n_tasks, correction=correction)
+    ranks = as_numbers(mean_ranks, "mean ranks")
     k, n = ranks.size, int(n_tasks)
-    if k < 2 or n < 1:
+    if ranks.ndim != 1 or k < 2 or n < 1:
         raise UserError("Friedman's test needs at least two prompts and one task")
+    if not np.isfinite(ranks).all():
+        raise UserError("every prompt needs a mean rank")
     raw = 12 * n / (k * (k + 1)) * (float((ranks**2).sum()) - k * (k + 1) ** 2 / 4)
     chi2 = max(raw, 0.0) / correction if correction > 1e-12 else 0.0
     rest = n * (k - 1) - chi2
@@ -110,21 +118,16 @@ def friedman_from_ranks(mean_ranks: Any, n_tasks: int, *, correction: float = 1.
         mean_ranks=ranks,
         iman_davenport=f,
         p_iman_davenport=float(stats.f.sf(f, k - 1, df)) if df else math.nan,
-        kendall_w=chi2 / (n * (k - 1)),
+        note="" if df else "one task: no Iman-Davenport test",
+        kendall_w=min(1.0, chi2 / (n * (k - 1))),
         nemenyi_p=nemenyi,
     )
 
 
 def nemenyi_cd(n_tasks: int, k: int, *, alpha: float = 0.05) -> float:
     """Nemenyi's critical difference: q(alpha, k) / sqrt(2) * sqrt(k (k + 1) / (6 N))."""
+    check_numbers(n_tasks=n_tasks, k=k, alpha=alpha)
+    if n_tasks < 1 or k < 2 or not 0 < alpha < 1:
+        raise UserError(f"a task and two prompts are needed, not {n_tasks} and {k}; 0 < alpha < 1")
     q = float(stats.studentized_range.isf(alpha, k, np.inf))
     return q / math.sqrt(2) * math.sqrt(k * (k + 1) / (6 * n_tasks))
-
-
-def _complete(scores: Any, what: str) -> Array:
-    table = np.asarray(scores, dtype=np.float64)
-    if table.ndim != 2 or table.shape[0] < 1 or table.shape[1] < 2:
-        raise UserError(f"{what} needs a table with at least two prompts (columns)")
-    if not np.isfinite(table).all():
-        raise UserError(f"{what} needs every score; leave incomplete rows out")
-    return table

@@ -57,6 +57,7 @@ class Grid:
         task_starts: first item of each task.
         wordings: sorted ids of the wordings of the instruction.
         row_wording: wording of each row.
+        items: their ids, sorted within a task.
     """
 
     model: str
@@ -72,6 +73,7 @@ class Grid:
     task_starts: Ints
     wordings: tuple[str, ...]
     row_wording: Ints
+    items: tuple[str, ...]
 
     @property
     def item_task(self) -> Ints:
@@ -94,15 +96,21 @@ class Grid:
         item = np.repeat(np.arange(self.item_starts.size), sizes)
         starts = np.flatnonzero(np.diff(item, prepend=-1) | np.diff(self.row_wording, prepend=-1))
         tasks = np.searchsorted(starts, self.task_rows)
-        return replace(self, item_starts=starts, task_starts=tasks)
+        items = tuple(self.items[i] for i in item[starts])
+        return replace(self, item_starts=starts, task_starts=tasks, items=items)
 
-    def pairs(self, missing: Missing = "drop_pair") -> Pairs:
-        """Pair every condition with the baseline.
+    def pairs(self, missing: Missing = "drop_pair", weights: Array | None = None) -> Pairs:
+        """Pair every condition with the baseline, or one weighted side with the other.
 
         Args:
             missing: `drop_pair` leaves out rows that lack a score on either side; `as_wrong`
                 scores them 0 in the tasks that both conditions have.
+            weights: conditions x contrasts; positive weights sum to 1 and make the variant,
+                negative ones to -1 and make the original. A row takes part if it is scored under
+                every condition with a weight. Each condition against the first if not given.
         """
+        if weights is not None:
+            return self._weighted(missing, weights)
         original, variant = self.scores[:, :1], self.scores[:, 1:]
         original = np.broadcast_to(original, variant.shape)
         if missing == "as_wrong":
@@ -120,11 +128,49 @@ class Grid:
             unpaired=self.count(there ^ here),
         )
 
+    def complete(self, columns: Ints, missing: Missing = "drop_pair") -> tuple[Array, Ints]:
+        """Items x these conditions over the rows that all of them have, and rows that only some do.
+
+        Returns:
+            Item means, NaN for an item without such a row; unpaired rows of each task.
+        """
+        scores = self.scores[:, columns]
+        if missing == "as_wrong":
+            planned = self.planned[:, columns]
+            shared = (self.count(planned) > 0).all(axis=1)
+            rows = np.diff(np.append(self.task_rows, scores.shape[0]))
+            wanted = np.repeat(shared, rows) & planned.any(axis=1)
+            scores = np.where(wanted[:, None] & np.isnan(scores), 0.0, scores)
+        scored = np.isfinite(scores)
+        whole: Bools = np.asarray(scored.all(axis=1), dtype=np.bool_)
+        means = self._item_means(scores, np.broadcast_to(whole[:, None], scores.shape))
+        some: Bools = np.asarray(scored.any(axis=1), dtype=np.bool_)
+        return means, self.count((some & ~whole)[:, None])[:, 0]
+
+    def _weighted(self, missing: Missing, weights: Array) -> Pairs:
+        shape = (self.item_starts.size, weights.shape[1])
+        original, variant = np.empty(shape), np.empty(shape)
+        unpaired = np.empty((len(self.tasks), weights.shape[1]), np.int64)
+        for k in range(weights.shape[1]):
+            columns = np.flatnonzero(weights[:, k])
+            w = weights[columns, k]
+            items, unpaired[:, k] = self.complete(columns, missing)
+            variant[:, k] = _side(items[:, w > 0], w[w > 0])
+            original[:, k] = _side(items[:, w < 0], -w[w < 0])
+        return Pairs(original=original, variant=variant, unpaired=unpaired)
+
     def _item_means(self, scores: Array, use: Bools) -> Array:
         if self.item_starts.size == scores.shape[0]:
             return np.where(use, scores, np.nan)
         sums = np.add.reduceat(np.where(use, scores, 0.0), self.item_starts, axis=0)
         return safe_divide(sums, np.add.reduceat(use.astype(np.int64), self.item_starts, axis=0))
+
+
+def _side(items: Array, weights: Array) -> Array:
+    """Weighted means; equal weights divide once, so that right/wrong scores stay exact."""
+    if np.ptp(weights) < 1e-12:
+        return np.asarray(items.sum(axis=1) / weights.size)
+    return np.asarray((items * weights).sum(axis=1))
 
 
 def grids(scores: pd.DataFrame, baseline: str, order: Sequence[str] = ()) -> Iterator[Grid]:
@@ -140,7 +186,7 @@ def grids(scores: pd.DataFrame, baseline: str, order: Sequence[str] = ()) -> Ite
         UnpairedScores: within a task answers were read or scored in two ways, or a condition and
             the baseline share no item.
     """
-    known = list(dict.fromkeys(scores["condition"]))
+    known = [str(c) for c in scores["condition"].unique()]
     if baseline not in known:
         raise UnknownName("baseline", baseline, known, f"conditions: {', '.join(known)}")
     if len(known) < 2:
@@ -193,6 +239,7 @@ def _grid(part: pd.DataFrame, model: str, shots: int, protocol: str, conditions:
         task_starts=task_starts.astype(np.int64),
         wordings=tuple(str(w) for w in wordings),
         row_wording=row_keys % repeats // replicates,
+        items=tuple(items.astype(object)[item_keys % len(items)]),
     )
 
 

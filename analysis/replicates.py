@@ -10,6 +10,7 @@ import numpy as np
 
 from promptlab.analysis.arrays import as_vector
 from promptlab.analysis.results import Result
+from promptlab.analysis.several import labels_of
 from promptlab.errors import UserError
 
 __all__ = ["VarianceComponents", "variance_components"]
@@ -41,6 +42,15 @@ class VarianceComponents(Result):
 
     label: ClassVar[str] = "mean of item means"
 
+    def _remark(self) -> str:
+        total = self.var_between + self.var_within
+        if not total > 0:
+            return "the scores do not vary"
+        return (
+            f"{100 * self.var_between / total:.0f} % of the variance of a single score is between "
+            "items, the rest between replicates of an item"
+        )
+
     def standard_error(self, n_items: int, replicates: int) -> float:
         """Standard error of a mean with so many items and replicates each."""
         return math.sqrt((self.var_between + self.var_within / replicates) / n_items)
@@ -57,9 +67,7 @@ def variance_components(items: Any, scores: Any) -> VarianceComponents:
         UserError: fewer than two items, or no item with two replicates.
     """
     y = as_vector(scores, "scores", least=2)
-    labels = np.asarray(items)
-    if labels.shape != y.shape:
-        raise UserError(f"{y.size} scores but {labels.size} item labels")
+    labels = labels_of(items, y.size, "item")
     group = np.unique(labels, return_inverse=True)[1].reshape(-1)
     size = np.bincount(group).astype(np.float64)
     count, rows = size.size, y.size
@@ -76,6 +84,7 @@ def variance_components(items: Any, scores: Any) -> VarianceComponents:
         estimate=float(means.mean()),
         n=count,
         method="one-way random-effects ANOVA",
+        note="" if denominator > 0 else "degenerate: zero variance",
         grand_mean=grand,
         ms_between=between,
         ms_within=within,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from promptlab.analysis.contrast_table import decide
+from promptlab.analysis.families import Correction, adjust_together
 from promptlab.analysis.macro import macro_statistics
 from promptlab.analysis.multiplicity import adjust
 
@@ -18,7 +19,9 @@ __all__ = ["SENSITIVITY_COLUMNS", "protocol_sensitivity"]
 SENSITIVITY_COLUMNS = (
     "model",
     "shots",
+    "contrast",
     "condition",
+    "baseline",
     "valence",
     "reference",
     "protocol",
@@ -35,6 +38,7 @@ SENSITIVITY_COLUMNS = (
     "sign_flips",
 )
 _KEPT = ["difference", "lower", "upper", "verdict"]
+_WHAT = ["contrast", "condition", "baseline"]
 
 
 def protocol_sensitivity(contrasts: pd.DataFrame, *, alpha: float = 0.05) -> pd.DataFrame:
@@ -51,13 +55,15 @@ def protocol_sensitivity(contrasts: pd.DataFrame, *, alpha: float = 0.05) -> pd.
         alpha: level of the verdicts.
 
     Returns:
-        One row for each model, shots, condition and non-primary protocol, columns
+        One row for each model, shots, contrast and non-primary protocol, columns
         `SENSITIVITY_COLUMNS`; `flips` where the verdict differs, `sign_flips` where the sign of
         the difference does. Empty with one protocol.
     """
     import pandas as pd
 
     parts: list[pd.DataFrame] = []
+    if "contrast" not in contrasts:
+        contrasts = contrasts.assign(contrast="vs_original")
     for _, part in contrasts.groupby(["model", "shots"], sort=False):
         macro, cells = part[part["level"] == "macro"], part[part["level"] == "cell"]
         tested = cells[cells["n_items"] > 0]
@@ -87,7 +93,7 @@ def protocol_sensitivity(contrasts: pd.DataFrame, *, alpha: float = 0.05) -> pd.
 def _compare(
     first: pd.DataFrame, second: pd.DataFrame, reference: str, protocol: str, n_tasks: int
 ) -> pd.DataFrame:
-    key = ["model", "shots", "condition"]
+    key = ["model", "shots", *_WHAT]
     renamed = {column: f"reference_{column}" for column in _KEPT}
     left = first[[*key, "valence", *_KEPT]].rename(columns=renamed)
     out = left.merge(second[[*key, *_KEPT]], on=key)
@@ -106,15 +112,21 @@ def _on_tasks(
     whole: bool,
     alpha: float,
 ) -> pd.DataFrame:
-    """The macro rows of a protocol, computed again if it scores more tasks than these."""
+    """The macro rows of a protocol, computed again if it scores more tasks than these.
+
+    Confirmatory ones are adjusted within the model as the table's own were, and then times the
+    number of models.
+    """
+    import pandas as pd
+
     rows = macro[macro["protocol"] == protocol].reset_index(drop=True)
     if whole:
         return rows
     cells = cells[(cells["protocol"] == protocol) & cells["task"].isin(tasks)]
-    order = rows["condition"]
+    order = pd.MultiIndex.from_frame(rows[_WHAT])
 
     def by_task(column: str) -> Any:
-        wide = cells.pivot(index="task", columns="condition", values=column)
+        wide = cells.pivot(index="task", columns=_WHAT, values=column)
         return wide.reindex(columns=order).to_numpy(dtype=np.float64)
 
     margin = float(rows["margin"].iloc[0])
@@ -131,10 +143,19 @@ def _on_tasks(
     if len(tasks) == 1:
         columns = {name: by_task(name)[0] for name in columns}
     rows = rows.assign(**columns)
-    adjusted = np.full(len(rows), np.nan)
-    for family, members in rows.groupby("family").indices.items():
-        p = rows["pvalue"].to_numpy()[members]
-        adjusted[members] = adjust(p, "holm" if family == "confirmatory" else "BH")
+    differences = by_task("mean_condition") - by_task("mean_baseline")
+    p, adjusted = rows["pvalue"].to_numpy(np.float64), np.full(len(rows), np.nan)
+    confirmatory = (rows["family"] == "confirmatory").to_numpy()
+    for kind in rows["contrast"].unique():
+        members = (rows["contrast"] == kind).to_numpy() & ~confirmatory
+        adjusted[members] = adjust(p[members], "BH")
+    own = np.flatnonzero(confirmatory)
+    if own.size:
+        method = str(rows["adjust_method"].iloc[own[0]])
+        correction: Correction = "max_t" if method.startswith("max-T") else "holm"
+        within, _ = adjust_together(p[own], differences[:, own], correction=correction)
+        models = max(1, round(rows["family_size"].iloc[own[0]] / max(np.isfinite(p[own]).sum(), 1)))
+        adjusted[own] = np.minimum(1.0, models * within)
     rows["p_adjusted"] = adjusted
     rows["verdict"] = decide(
         rows["difference"], adjusted, rows["equivalence_pvalue"], rows["level"], alpha

@@ -21,13 +21,14 @@ defaults:
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from promptlab.analysis.reading import read_frame
+from promptlab.analysis.tidying import lengthen, tidy_scores
 from promptlab.errors import UnpairedScores, UserError, did_you_mean
 
 if TYPE_CHECKING:
@@ -66,44 +67,33 @@ _ALIASES = {
 }
 
 
-def read_scores(path: Path | str) -> pd.DataFrame:
+def read_scores(
+    path: Path | str,
+    *,
+    columns: Mapping[str, str] | None = None,
+    wide: bool = False,
+    percent: bool = False,
+    encoding: str | None = None,
+) -> pd.DataFrame:
     """Read a table of per-item scores: CSV, TSV, Parquet, JSON or JSONL, by the file's ending.
+
+    Scores may be written as true and false, yes and no, correct and wrong, or `85 %`.
+
+    Args:
+        path: the file.
+        columns: names above -> names in the file, where they differ.
+        wide: the table has one column for each condition instead of condition and score.
+        percent: scores are percentages.
+        encoding: of a text table that is not UTF-8.
 
     Raises:
         UserError: the file is absent, of another kind, unreadable, or its columns are wrong.
         UnpairedScores: a row is there twice.
     """
-    import pandas as pd
-
-    path = Path(path)
-    if not path.exists():
-        raise UserError(f"no such file: {path}")
-    if path.is_dir():
-        raise UserError(f"{path} is a folder, not a table of scores")
-    name = path.name.lower().removesuffix(".gz")
-    text = {"item_id": "str", "condition": "str", "task": "str", "model": "str"}
-    try:
-        if name.endswith((".csv", ".tsv", ".txt")):
-            separator = "," if name.endswith(".csv") else "\t"
-            if Path(path).suffix in (".csv", ".tsv", ".txt"):  # not a compressed one
-                _check_fields(Path(path), separator)
-            frame = pd.read_csv(path, sep=separator, dtype=text, keep_default_na=True)
-        elif name.endswith((".parquet", ".pq")):
-            frame = pd.read_parquet(path)
-        elif name.endswith((".jsonl", ".ndjson")):
-            frame = pd.read_json(path, lines=True, dtype=text)
-        elif name.endswith(".json"):
-            frame = pd.read_json(path, dtype=text)
-        else:
-            raise UserError(
-                f"{path}: a table of scores ends in .csv, .tsv, .parquet, .jsonl or .json"
-            )
-    except UserError:
-        raise
-    except Exception as error:  # every reader has errors of its own
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path}: cannot be read as a table: {reason}") from None
-    return check_scores(frame, source=str(path))
+    frame = read_frame(path, columns=columns, encoding=encoding)
+    if wide:
+        frame = lengthen(frame, source=str(path))
+    return check_scores(tidy_scores(frame, percent=percent), source=str(path))
 
 
 def check_scores(frame: pd.DataFrame, *, source: str = "the table of scores") -> pd.DataFrame:
@@ -120,7 +110,7 @@ def check_scores(frame: pd.DataFrame, *, source: str = "the table of scores") ->
     _need_columns(frame, source)
     if frame.empty:
         raise UserError(f"{source}: there is no row")
-    out = frame.reset_index(drop=True).copy()
+    out = frame.reset_index(drop=True)  # a table of its own: setting its columns changes no other
     for column, default in _DEFAULTS.items():
         if column not in out:
             out[column] = default
@@ -130,7 +120,8 @@ def check_scores(frame: pd.DataFrame, *, source: str = "the table of scores") ->
     if wrong.size:
         raise UserError(
             f"{source}: {wrong.size} score(s) outside [0, 1], the first in row "
-            f"{wrong[0] + 1}: {score[wrong[0]]:g}; divide a percentage by 100"
+            f"{wrong[0] + 1}: {score[wrong[0]]:g}; divide a percentage by 100 (--percent "
+            "does)"
         )
     for column in ("shots", "replicate"):
         values = _numbers(out, column, source)
@@ -139,9 +130,12 @@ def check_scores(frame: pd.DataFrame, *, source: str = "the table of scores") ->
         out[column] = values.astype("int64")
     names = ("model", "task", "condition", "item_id", "instruction", "protocol", "metric", "method")
     for column in names:
-        if column in ("metric", "method"):  # nothing was read from a row without a score
-            out[column] = out[column].where(out[column].notna() | out["score"].notna(), "")
-        empty = np.flatnonzero(out[column].isna().to_numpy())
+        missing = out[column].isna()
+        if missing.any() and column in ("metric", "method"):
+            # Nothing was read from a row without a score.
+            out[column] = out[column].where(~missing | out["score"].notna(), "")
+            missing = out[column].isna()
+        empty = np.flatnonzero(missing.to_numpy())
         if empty.size:
             raise UserError(
                 f"{source}: column '{column}' is empty in {empty.size} row(s), "
@@ -163,7 +157,11 @@ def _need_columns(frame: pd.DataFrame, source: str) -> None:
         if needed in columns:
             continue
         alias = [c for c in columns if _ALIASES.get(c.lower()) == needed]
-        hint = f"; is it your column '{alias[0]}'? Rename it" if alias else _near(needed, columns)
+        hint = _near(needed, columns)
+        if alias:
+            hint = (
+                f"; is it your column '{alias[0]}'? Rename it (--column {needed}={alias[0]} does)"
+            )
         found = ", ".join(columns) or "none"
         raise UserError(
             f"{source}: column '{needed}' is missing{hint}. Needed: "
@@ -203,10 +201,14 @@ def _statuses(frame: pd.DataFrame, source: str) -> pd.Series:
     import pandas as pd
 
     scored = frame["score"].notna()
-    default = pd.Series(np.where(scored, "ok", "missing"), index=frame.index, dtype="str")
     if "status" not in frame:
-        return default
-    status = frame["status"].astype("str").where(frame["status"].notna(), default)
+        if scored.all():
+            return pd.Series("ok", index=frame.index, dtype="str")
+        return pd.Series(np.where(scored, "ok", "missing"), index=frame.index, dtype="str")
+    status, given = frame["status"].astype("str"), frame["status"].notna()
+    if not given.all():
+        default = pd.Series(np.where(scored, "ok", "missing"), index=frame.index, dtype="str")
+        status = status.where(given, default)
     unknown = sorted(set(status.unique()) - set(_STATUSES))
     if unknown:
         raise UserError(
@@ -225,16 +227,3 @@ def _no_duplicates(frame: pd.DataFrame, source: str) -> None:
             f"{source}: {int(twice.sum())} rows are there more than once, for example {what}; "
             "keep one, or number repeated answers in a column 'replicate'"
         )
-
-
-def _check_fields(path: Path, separator: str) -> None:
-    """Every line has as many fields as the first; pandas would shift the columns instead."""
-    with path.open(encoding="utf-8-sig", newline="") as lines:
-        rows = csv.reader(lines, delimiter=separator)
-        header = next(rows, [])
-        for row in rows:
-            if row and len(row) != len(header):
-                raise UserError(
-                    f"{path}:{rows.line_num}: {len(row)} fields, but the first line names "
-                    f"{len(header)} columns"
-                )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from promptlab.analysis.contrast_kinds import CONTRAST_KINDS
 from promptlab.analysis.macro import no_p_below
 from promptlab.analysis.results import format_p
 
@@ -14,6 +15,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["best_sentences", "points", "sentence", "sentences"]
+
+
+_DISAGREE = (
+    ", although the interval leaves 0 out: it is that of this comparison alone, and the adjusted "
+    "test does not reject ({adjusted}, {tests})",
+    ", although the interval, by another method than the test, does not leave 0 out",
+)
+"""What is said where the interval and the test do not agree."""
 
 
 def points(value: float, *, sign: bool = True) -> str:
@@ -48,35 +57,68 @@ def sentence(contrast: Mapping[Any, Any], *, what: str = "accuracy", alpha: floa
             f"{name} could not be compared {where}: no item has a score under both "
             f"{name} and {row['baseline']}."
         )
+    if str(row.get("contrast", "vs_original")) != "vs_original":
+        return f"{_against(row, alpha, where)}: {_verdict(row, verdict, alpha)}{_losses(row)}."
     if int(row["gained"]) == 0 and int(row["lost"]) == 0:
         start = f"{name} changed no score {where} (0 of {_plural(items, 'item')})"
     else:
         start = f"{name} changed {what} by {points(row['difference'])} points"
-        if np.isfinite(row["lower"]) and row["lower"] < row["upper"]:
-            level = f"{100 * (1 - alpha):g} % interval"
-            start += f" ({level} {points(row['lower'])} to {points(row['upper'])})"
-        start += f" {where}"
+        start += f"{_interval(row, alpha)} {where}"
     return f"{start}: {_verdict(row, verdict, alpha)}{_losses(row)}."
+
+
+def _against(row: Mapping[Any, Any], alpha: float, where: str) -> str:
+    """`EP02 against its neutral control (EP02-neutral): +1.2 points (...) over 24 tasks`."""
+    kind, other = str(row["contrast"]), str(row["baseline"])
+    if kind == "vs_control":
+        several = other.startswith("matched controls")
+        other = "their matched controls" if several else f"its neutral control ({other})"
+    name = str(row["condition"])
+    start = (
+        f"{name} against {other}" if kind in CONTRAST_KINDS else f"{kind} ({name} against {other})"
+    )
+    if int(row["gained"]) == 0 and int(row["lost"]) == 0:
+        return f"{start}: no score differs {where} (0 of {_plural(int(row['n_items']), 'item')})"
+    return f"{start}: {points(row['difference'])} points{_interval(row, alpha)} {where}"
+
+
+def _interval(row: Mapping[Any, Any], alpha: float) -> str:
+    if not (np.isfinite(row["lower"]) and row["lower"] < row["upper"]):
+        return ""
+    return f" ({100 * (1 - alpha):g} % interval {points(row['lower'])} to {points(row['upper'])})"
 
 
 def _verdict(row: Mapping[Any, Any], verdict: str, alpha: float) -> str:
     tests = int(row["family_size"])
     if verdict in ("better", "worse"):
         adjusted = format_p(float(row["p_adjusted"]))
-        return f"{verdict} ({row['adjust_method']}-adjusted {adjusted}, {_plural(tests, 'test')})"
+        how = str(row["adjust_method"]).partition(",")[0]
+        said = f"{verdict} ({how}-adjusted {adjusted}, {_plural(tests, 'test')})"
+        return said + (_DISAGREE[1] if not _leaves_out_zero(row) else "")
     if verdict == "equivalent":
         return f"equivalent within {points(row['margin'], sign=False)} points"
     if verdict == "descriptive":
         return "descriptive, no test is possible"
+    if verdict == "inconclusive" and row["lower"] < row["upper"] and _leaves_out_zero(row):
+        adjusted = format_p(float(row["p_adjusted"]))
+        verdict += _DISAGREE[0].format(adjusted=adjusted, tests=_plural(tests, "test"))
     if np.isfinite(row["detectable"]):
         found = points(row["detectable"], sign=False)
         return f"{verdict}; this design would have found {found} points"
     count = int(row["n_tasks"])
     few = row["level"] == "macro" and count > 1 and no_p_below(count) > alpha / max(tests, 1)
+    few = few and bool(row["lower"] < row["upper"])
     if few and str(row["test_method"]).startswith("sign-flip"):
-        shared = f" shared by {_plural(tests, 'test')}" if tests > 1 else ""
+        alone = tests < 2 or no_p_below(count) > alpha
+        shared = "" if alone else f" shared by {_plural(tests, 'test')}"
         return f"{verdict}; {count} tasks are too few for any difference to reach {alpha:g}{shared}"
     return verdict
+
+
+def _leaves_out_zero(row: Mapping[Any, Any]) -> bool:
+    """Whether the interval excludes 0, or there is no interval to say so."""
+    lower, upper = float(row["lower"]), float(row["upper"])
+    return lower > 0 or upper < 0 or not lower < upper
 
 
 def _losses(row: Mapping[Any, Any]) -> str:

@@ -13,17 +13,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from promptlab.comparing import compare
     from promptlab.planning import build_plan
     from promptlab.runs import Run, load
     from promptlab.spec import load_spec
     from promptlab.workflow import arun, run
 
-__all__ = ["Run", "arun", "build_plan", "load", "load_spec", "run"]
+__all__ = ["Run", "arun", "build_plan", "compare", "load", "load_spec", "run"]
 
 _HOMES = {
     "Run": "promptlab.runs",
     "arun": "promptlab.workflow",
     "build_plan": "promptlab.planning",
+    "compare": "promptlab.comparing",
     "load": "promptlab.runs",
     "load_spec": "promptlab.spec",
     "run": "promptlab.workflow",

@@ -142,16 +142,21 @@ def tally_of(plan: Plan, prices: Prices) -> Tally:
     )
 
 
-def as_ask(planned: Planned) -> Ask:
-    """What the runner needs of a planned request."""
-    second = planned.follow_up
+def as_ask(planned: Planned, then: Callable[[Planned], Ask] | None = None) -> Ask:
+    """What the runner needs of a planned request.
+
+    Args:
+        planned: the request.
+        then: makes the ask of its second call; `as_ask` unless given.
+    """
+    second, follow = planned.follow_up, then or as_ask
     return Ask(
         model=planned.model,
         request=planned.request,
         hash=planned.hash,
         canonical=planned.canonical,
         shared_prefix=planned.shared_prefix,
-        follow_up=(lambda response: as_ask(second(response))) if second else None,
+        follow_up=(lambda response: follow(second(response))) if second else None,
         tag=planned.cell,
     )
 

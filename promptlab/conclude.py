@@ -19,9 +19,10 @@ from promptlab.tables import write_scores
 if TYPE_CHECKING:
     import pandas as pd
 
+    from promptlab.report.race import RaceTables
+
 __all__ = [
     "analyse_run",
-    "analyse_table",
     "plan_of",
     "report_run",
     "score_run",
@@ -67,7 +68,13 @@ def score_run(run: Run, plan: Plan | None = None) -> int:
             f"{run.path.name} has no responses yet (state: {run.status.get('state')}); "
             "run the spec again to finish it"
         )
-    return write_scores(plan, run.path / "responses.parquet", run.path / "scores.parquet")
+    rows = write_scores(plan, run.path / "responses.parquet", run.path / "scores.parquet")
+    if plan.spec.experiment.race is not None:
+        from promptlab.racing import write_race
+
+        with only_mine():
+            update_status(run, race=write_race(run, plan))
+    return rows
 
 
 def analyse_run(run: Run) -> pd.DataFrame:
@@ -89,9 +96,15 @@ def analyse_run(run: Run) -> pd.DataFrame:
             + ", ".join(f"{n} {status}" for status, n in _statuses(scores).items())
         )
     options = run.analysis.options() | {"seed": run.lock["seed"]}
-    table = contrasts(scores, conditions, **options)
+    computed = contrasts(scores, conditions, **options)
     best = best_of_stimuli(scores, conditions, baseline=options["baseline"], seed=options["seed"])
-    sensitivity = protocol_sensitivity(table, alpha=options["alpha"])
+    sensitivity = protocol_sensitivity(computed, alpha=options["alpha"])
+    if (run.path / "race.parquet").is_file():
+        from promptlab.analysis.race_contrasts import raced_contrasts
+
+        # How many items there are depends on the scores: no test for a fixed number holds.
+        computed, best["pvalue"] = raced_contrasts(computed, run.race()), float("nan")
+    table = run.standing().mark(computed)
     with only_mine():
         table.to_parquet(run.path / "contrasts.parquet", index=False)
         best.to_parquet(run.path / "best.parquet", index=False)
@@ -124,7 +137,17 @@ def report_run(run: Run) -> Path:
             wordings=run.wordings(),
             manifest=manifest(run),
             examples=_moved_items(run),
+            race=_race(run),
         )
+
+
+def _race(run: Run) -> RaceTables | None:
+    """What the page says of a race, where the design is one."""
+    if not (run.path / "race.json").is_file():
+        return None
+    from promptlab.report.race import RaceTables
+
+    return RaceTables(read_json(run.path / "race.json"), run.race(), run.race(path=True))
 
 
 def manifest(run: Run) -> dict[str, Any]:
@@ -143,6 +166,7 @@ def manifest(run: Run) -> dict[str, Any]:
         "margin": analysis.equivalence_margin,
         "missing": analysis.missing,
         "confirmatory": list(analysis.confirmatory),
+        "registration": _registration(run),
         "seed": lock["seed"],
         "models": [
             {"label": label, **model, **served.get(label, {})}
@@ -157,6 +181,16 @@ def manifest(run: Run) -> dict[str, Any]:
         "cost_usd": _cost(run),
         "wall_s": status.get("wall_s"),
         "warnings": _warnings(run, served),
+    }
+
+
+def _registration(run: Run) -> dict[str, Any]:
+    """Whether the analysis is the registered one, in words."""
+    found = run.standing()
+    return {
+        "text": found.sentences(),
+        "registered": found.registration is not None,
+        "caution": found.registration is not None and not found.is_registered,
     }
 
 
@@ -252,48 +286,6 @@ def _with_texts(run: Run, rows: pd.DataFrame) -> pd.DataFrame:
         input=[item.input for item in found],
         expected=[" / ".join(item.answers[:3]) for item in found],
     )
-
-
-def analyse_table(
-    path: Path, *, baseline: str, alpha: float, margin: float, out: Path | None
-) -> tuple[pd.DataFrame, list[str], Path | None]:
-    """Analyse anybody's table of per-item scores.
-
-    Args:
-        path: CSV, TSV, JSONL or Parquet; columns as in `promptlab.analysis.read_scores`.
-        baseline: condition to compare with.
-        alpha: level of the verdicts.
-        margin: equivalence margin in score units.
-        out: folder for a report, if one is wanted.
-
-    Returns:
-        The contrasts, what they say in sentences, and the page of the report.
-    """
-    from promptlab.analysis import analyze_table
-
-    found = analyze_table(path, baseline=baseline, alpha=alpha, margin=margin)
-    if out is None:
-        return found.contrasts, found.sentences(), None
-    from promptlab.report.page import write_report
-
-    page = write_report(
-        out,
-        scores=found.scores,
-        contrasts=found.contrasts,
-        best=found.best,
-        conditions=None,
-        tasks=None,
-        sensitivity=found.sensitivity,
-        wordings=found.wordings,
-        manifest={
-            "name": path.name,
-            "baseline": baseline,
-            "alpha": alpha,
-            "margin": margin,
-            "missing": "drop_pair",
-        },
-    )
-    return found.contrasts, found.sentences(), page
 
 
 def update_status(run: Run, **values: Any) -> None:

@@ -7,7 +7,7 @@ are paired by construction.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -249,8 +249,9 @@ class Plan:
         condition: Condition,
         shots: int,
         wording: Wording | None = None,
+        items: Sequence[Item] | None = None,
     ) -> Iterator[Planned]:
-        """Requests of one cell: every item, every replicate.
+        """Requests of one cell: every item (or only these), every replicate.
 
         Args:
             model: the model to ask.
@@ -258,12 +259,13 @@ class Plan:
             condition: how the prompt is built.
             shots: number of demonstrations.
             wording: of the instruction; the first of the task's unless given.
+            items: only these.
         """
         draw = self.draws[task]
         wording = wording or draw.wordings[0]
         cell = Cell(model.label, task, condition.id, shots, wording.id)
         build = _CellBuilder(self, model, draw, condition, wording, cell)
-        for item in draw.items:
+        for item in draw.items if items is None else items:
             for replicate in range(self.spec.experiment.replicates):
                 yield build.planned(item, replicate)
 
@@ -278,6 +280,9 @@ class Plan:
                 **dict.fromkeys(_HOW_TO_ASK, True),
                 **unused,
                 "models": {"__all__": set(_HOW_TO_ASK_ONE)},
+                "analysis": {"registration"},
+                # What every request is sent of is the run it was before there were races.
+                **({"design": True} if self.spec.experiment.race is None else {}),
             },
         )
         content = {

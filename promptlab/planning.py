@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from promptlab.analysis_plan import check_analysis
 from promptlab.conditions import methods, resolve_conditions
 from promptlab.errors import MissingData, SpecError, UserError, did_you_mean
 from promptlab.plan import Draw, LeftOut, Plan, PlannedModel
@@ -41,7 +42,7 @@ def build_plan(
     """
     experiment = spec.experiment
     conditions = resolve_conditions(spec)
-    _check_analysis(spec, conditions)
+    check_analysis(spec, conditions)
     tasks = _find_tasks(spec)
     _check_cards(tasks)
     _check_protocol(spec, tasks)
@@ -65,7 +66,9 @@ def build_plan(
         raise UserError("no cell is left:\n" + "\n".join(f"  {reason}" for reason in left_out))
     if draws and experiment.instructions != OWN and not missing:
         _check_crossing(spec, draws)
-    return Plan(spec, models, conditions, draws, tuple(left_out), missing)
+    plan = Plan(spec, models, conditions, draws, tuple(left_out), missing)
+    _check_race(plan)
+    return plan
 
 
 def _find_tasks(spec: Spec) -> list[Task]:
@@ -173,21 +176,28 @@ def _check_cards(tasks: list[Task]) -> None:
             raise UserError(f"the card of {task.id}: {error}") from None
 
 
-def _check_analysis(spec: Spec, conditions: tuple[Condition, ...]) -> None:
-    analysis, ids = spec.experiment.analysis, [c.id for c in conditions]
-    if analysis.baseline not in ids:
-        message = f"the baseline '{analysis.baseline}' is not one of the conditions"
-        raise spec.document.error(
-            message + did_you_mean(analysis.baseline, ids), ("analysis", "baseline")
-        )
-    for i, name in enumerate(analysis.confirmatory):
-        if name == analysis.baseline or name in analysis.confirmatory[:i]:
-            what = "is the baseline" if name == analysis.baseline else "is named twice"
-            raise spec.document.error(f"'{name}' {what}", ("analysis", "confirmatory", i))
-        if name not in ids:
-            raise spec.document.error(
-                f"'{name}' is not one of the conditions{did_you_mean(name, ids)}",
-                ("analysis", "confirmatory", i),
+def _check_race(plan: Plan) -> None:
+    """A race needs somebody to compare, on items that make more than one block."""
+    race, baseline = plan.spec.experiment.race, plan.spec.experiment.analysis.baseline
+    if race is None or not plan.draws:
+        return
+    others, where = len(plan.conditions) - 1, ("design",)
+    if others < 1 + (race.goal == "best"):
+        needed = "two conditions" if race.goal == "best" else "a condition"
+        raise plan.spec.document.error(f"a race needs {needed} beside '{baseline}'", where)
+    for left_out in plan.left_out:
+        if left_out.condition == baseline:
+            raise plan.spec.document.error(
+                f"a race needs the baseline '{baseline}' on every task, and {left_out.task} cannot "
+                f"have it ({left_out.reason}); leave the task out or write 'design: full'",
+                where,
+            )
+    for task, draw in plan.draws.items():
+        if len(draw.items) < 2:
+            raise plan.spec.document.error(
+                f"a race needs two items of every task, and {task} has one; leave it out or write "
+                "'design: full'",
+                where,
             )
 
 

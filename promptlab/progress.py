@@ -267,6 +267,10 @@ class Tally:
             if response.served_model != counts.last_served:
                 counts.note_served(event, response)
 
+    def drop(self, label: str, requests: int) -> None:
+        """So many requests of a model will not be sent after all."""
+        self._models[label].total -= requests
+
     def snapshot(self, state: str = "asking") -> Snapshot:
         """How far the run is now; meant to be called a few times a second."""
         now = self._clock()

@@ -1,9 +1,10 @@
 """The run directory and the handle on it.
 
     runs/<UTC time>_<name>_<hash>/
-        spec.yaml  lock.json  status.json  log.jsonl
+        spec.yaml  lock.json  status.json  log.jsonl  registration.json (of a registered plan)
         plan.parquet  responses.parquet  scores.parquet  conditions.parquet
         contrasts.parquet  best.parquet  sensitivity.parquet  wordings.parquet
+        race.json  race.parquet  race_path.parquet      (of a race)
         report/index.html  report/tables/  report/figures/
 
 A run of the same plan continues in the same directory; a changed spec makes a new one.
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from promptlab.plan import Plan
+    from promptlab.registered import Standing
     from promptlab.spec import AnalysisSpec
 
 __all__ = ["Run", "list_runs", "load", "locked_directory"]
@@ -85,11 +87,14 @@ class Run:
         return self._table("scores")
 
     def conditions(self) -> pd.DataFrame:
-        """Condition, method, valence, library, text, matched_to."""
+        """Condition, method, valence, library, text, matched_to, theory."""
         return self._table("conditions")
 
     def contrasts(self, baseline: str | None = None, **options: Any) -> pd.DataFrame:
-        """Every condition against the baseline, paired by item.
+        """Every condition against the baseline, and the named contrasts, paired by item.
+
+        Where the plan was registered, only what it registered is `confirmatory` (`family`);
+        `standing()` says whether the analysis is the registered one.
 
         Args:
             baseline: another baseline than the spec's; the contrasts are then computed anew.
@@ -99,10 +104,36 @@ class Run:
             return self._table("contrasts")
         from promptlab.analysis.contrast_table import contrasts
 
-        given = self.analysis.options() | {"seed": self.lock["seed"]} | options
+        given = self.analysis.options() | options
         if baseline:
             given["baseline"] = baseline
-        return contrasts(self.scores(), self.conditions(), **given)
+        found = contrasts(self.scores(), self.conditions(), **{"seed": self.lock["seed"]} | given)
+        return self.standing(**given).mark(found)
+
+    def standing(self, **options: Any) -> Standing:
+        """Whether the analysis is the registered one, and what differs.
+
+        Args:
+            options: of `promptlab.analysis.contrasts`, where they are not the spec's.
+
+        Raises:
+            UserError: the run's registration was changed since.
+        """
+        from promptlab.registered import standing
+        from promptlab.registration import plan_content, read_registration
+        from promptlab.spec import load_spec
+
+        path = self.path / "registration.json"
+        found = read_registration(path) if path.is_file() else None
+        if found is None:
+            return standing(None, {})
+        experiment = load_spec(self.path / "spec.yaml").experiment
+        given = experiment.analysis.options() | options
+        kept = {name: given[name] for name in experiment.analysis.options()}
+        now = plan_content(self.lock, experiment, self.conditions(), kept)
+        answers = self.responses(["status", "created"])
+        asked = answers.loc[answers["status"] != "missing", "created"]
+        return standing(found, now, asked)
 
     def best(self) -> pd.DataFrame:
         """The best stimulus per task, beside what no effect at all would give."""
@@ -121,6 +152,23 @@ class Run:
         from promptlab.analysis.wording_table import WORDING_COLUMNS
 
         return pd.DataFrame(columns=list(WORDING_COLUMNS))
+
+    def race(self, *, path: bool = False) -> pd.DataFrame:
+        """What a race found of every condition: difference, interval, verdict, why it left.
+
+        Args:
+            path: instead one row for each block and condition asked in it.
+
+        Raises:
+            UserError: the design of this run is not a race.
+        """
+        from promptlab.spec import load_spec
+
+        if load_spec(self.path / "spec.yaml").experiment.race is None:
+            raise UserError(
+                f"{self.path.name} is not a race: it asks every request; write 'design: race'"
+            )
+        return self._table("race_path" if path else "race")
 
     def figure(self, name: str, *, model: str | None = None, shots: int | None = None) -> Figure:
         """A figure of the report.

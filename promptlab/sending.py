@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from promptlab.conditions import methods
 from promptlab.errors import UserError
 from promptlab.plan import Plan, PlannedModel
 from promptlab.providers import Provider, make_provider
-from promptlab.runner import Event, Outcome, RunnerOptions, execute
+from promptlab.runner import Ask, Event, Outcome, RunnerOptions, execute
 from promptlab.runner.records import Log
 from promptlab.spec_sending import BatchRunner, NamedRunner, RayRunner
 from promptlab.store import Store
@@ -30,6 +30,7 @@ async def send(
     on_event: Callable[[Event], None],
     on_log: Log,
     on_message: Callable[[str], None],
+    asks: Mapping[str, Iterator[Ask]] | None = None,
 ) -> None:
     """Get an answer to every request of a plan, by the runner that its spec names.
 
@@ -42,9 +43,11 @@ async def send(
         on_event: told of everything that happens.
         on_log: takes records of the debug log.
         on_message: takes lines that a person should see.
+        asks: what is asked, by model label; every request of the plan unless given.
     """
     runner = plan.spec.experiment.runner
-    asks = {m.label: map(as_ask, plan.requests(m)) for m in plan.models}
+    if asks is None:
+        asks = {m.label: map(as_ask, plan.requests(m)) for m in plan.models}
     common: dict[str, Any] = {
         "store": store,
         "options": options,

@@ -20,6 +20,7 @@ from pydantic import (
 
 from promptlab.documents import Document, load_document, parse_document, validate
 from promptlab.errors import UserError
+from promptlab.spec_design import Design, RaceDesign
 from promptlab.spec_sending import BudgetSpec, Concurrency, Price, Runner, Strict
 from promptlab.spec_wordings import Instructions
 from promptlab.types import OWN, Position, Style
@@ -27,6 +28,7 @@ from promptlab.types import OWN, Position, Style
 __all__ = [
     "AnalysisSpec",
     "ConditionSpec",
+    "ContrastSpec",
     "Experiment",
     "ModelSpec",
     "ScoringSpec",
@@ -137,8 +139,27 @@ class ScoringSpec(Strict):
     """Grade multiple choice by log-probability where the model gives them (auto), or say which."""
 
 
+class ContrastSpec(Strict):
+    """A contrast of one's own: a weighting over conditions."""
+
+    name: str
+    """What it is called; may be named under `confirmatory`."""
+    weights: Mapping[str, float]
+    """By condition: positive is added, negative subtracted; each side is scaled to sum to 1."""
+
+    @model_validator(mode="after")
+    def _has_two_sides(self) -> ContrastSpec:
+        for side, sign in (("positive", 1), ("negative", -1)):
+            if not any(sign * weight > 0 for weight in self.weights.values()):
+                raise ValueError(
+                    f"contrast '{self.name}' has no {side} weight; write both sides, such as "
+                    "{EP02: 1, EP02-neutral: -1}"
+                )
+        return self
+
+
 class AnalysisSpec(Strict):
-    """The plan of the analysis."""
+    """The plan of the analysis; how answers are scored, and by what first, is `scoring`."""
 
     baseline: str = "original"
     """Condition that the others are compared with."""
@@ -147,9 +168,21 @@ class AnalysisSpec(Strict):
     equivalence_margin: float = Field(default=0.02, gt=0, lt=1)
     """Macro differences inside plus or minus this (0.02 = 2 points) are called equivalent."""
     confirmatory: Sequence[str] = ()
-    """Conditions whose contrasts are confirmatory; all but neutral stimuli unless given."""
+    """Conditions (against the baseline) and names of contrasts that are confirmatory; all but
+    neutral stimuli against the baseline unless given."""
+    contrasts: Sequence[ContrastSpec | str] | None = None
+    """`vs_original` (always there), `vs_control`, `valence`, `theory`, and your own as
+    `{name: ..., weights: {condition: weight}}`; vs_control where there are matched controls
+    unless given."""
+    correction: Literal["max_t", "holm"] = "max_t"
+    """Of the confirmatory family: step-down max-T over the tasks, or Holm."""
+    tasks: Literal["random", "fixed"] = "random"
+    """What is concluded about: new tasks like these, or new items of these very tasks."""
     missing: Literal["drop_pair", "as_wrong"] = "drop_pair"
     """What becomes of an item with a failed or truncated answer."""
+    registration: str | None = None
+    """File that `promptlab preregister` wrote, relative to this one; `<spec>.registered.json`
+    unless given."""
 
     def options(self) -> dict[str, Any]:
         """As keyword arguments of `promptlab.analysis.contrasts`."""
@@ -158,7 +191,15 @@ class AnalysisSpec(Strict):
             "alpha": self.alpha,
             "margin": self.equivalence_margin,
             "confirmatory": tuple(self.confirmatory),
+            "contrasts": None
+            if self.contrasts is None
+            else tuple(
+                c if isinstance(c, str) else {"name": c.name, "weights": dict(c.weights)}
+                for c in self.contrasts
+            ),
+            "correction": self.correction,
             "missing": self.missing,
+            "tasks": self.tasks,
         }
 
 
@@ -209,6 +250,9 @@ class Experiment(Strict):
     """How answers are scored."""
     analysis: AnalysisSpec = AnalysisSpec()
     """The plan of the analysis."""
+    design: Design = "full"
+    """`full` sends every request; `race` asks block by block and drops stimuli that can no longer
+    be the best or differ (`{race: {block: 5}}`)."""
     runner: Runner = "async"
     """How requests are sent: `async`, `batch` or `ray`; the last two take settings
     (`{ray: {workers: 4}}`)."""
@@ -254,6 +298,28 @@ class Experiment(Strict):
         if not self.shots:
             raise ValueError("'shots' lists no number; write 0 for zero-shot")
         return self
+
+    @model_validator(mode="after")
+    def _can_race(self) -> Experiment:
+        race = self.race
+        if race is None:
+            return self
+        if not isinstance(self.runner, str) and self.runner.batch is not None:
+            raise ValueError(
+                "'design: race' asks block by block, and a batch may take a day for each of them; "
+                "write 'runner: async', or 'design: full'"
+            )
+        if isinstance(self.items, int) and self.items <= race.block:
+            raise ValueError(
+                f"{self.items} items are one block of {race.block}: there is nothing to race; "
+                "raise 'items', lower 'design.race.block', or write 'design: full'"
+            )
+        return self
+
+    @property
+    def race(self) -> RaceDesign | None:
+        """Settings of the race; None where every request is sent."""
+        return None if isinstance(self.design, str) else self.design.race
 
     def style_of(self, model: ModelSpec) -> Style:
         """Prompt style of a model: its own, the experiment's, or the provider's default."""

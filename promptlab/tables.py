@@ -5,7 +5,7 @@ Rows come in plan order whatever order the answers came in, so the same answers 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ABSENT",
+    "CONDITION_COLUMNS",
+    "condition_row",
     "response_of",
     "write_conditions",
     "write_plan",
@@ -109,15 +111,26 @@ def write_plan(plan: Plan, path: Path) -> int:
 
 
 def write_responses(
-    plan: Plan, store: Store, failures: Mapping[str, Response], path: Path
+    plan: Plan,
+    store: Store,
+    failures: Mapping[str, Response],
+    path: Path,
+    is_asked: Callable[[Planned], bool] | None = None,
 ) -> dict[str, int]:
     """Write the run's own copy of every response; returns the number of rows by status.
 
     A request with neither a stored answer nor a recorded failure was never sent; its row says so.
+
+    Args:
+        plan: the plan.
+        store: where the answers are.
+        failures: requests that ended without an answer, by key.
+        path: of the table.
+        is_asked: which requests the run asks; the others have no row. All unless given.
     """
     counts: dict[str, int] = {}
     with row_writer(path, _response_schema()) as table:
-        for planned, step, response in _responses(plan, store, failures):
+        for planned, step, response in _responses(plan, store, failures, is_asked):
             status = response.status if response else "missing"
             counts[status] = counts.get(status, 0) + 1
             table.add(*_cell_values(planned), step, planned.hash, *_response_values(response))
@@ -125,10 +138,13 @@ def write_responses(
 
 
 def _responses(
-    plan: Plan, store: Store, failures: Mapping[str, Response]
+    plan: Plan,
+    store: Store,
+    failures: Mapping[str, Response],
+    is_asked: Callable[[Planned], bool] | None,
 ) -> Iterator[tuple[Planned, int, Response | None]]:
     for model in plan.models:
-        for batch in _batched(plan.requests(model), _BATCH):
+        for batch in _batched(filter(is_asked, plan.requests(model)), _BATCH):
             first = _look_up(batch, store, failures)
             follow = {
                 i: planned.follow_up(response)
@@ -250,18 +266,27 @@ def write_conditions(plan: Plan, path: Path) -> None:
     """Write one row for each condition: what the analysis needs to group and name it."""
     import pyarrow as pa
 
-    columns = ("condition", "method", "valence", "library", "text", "matched_to")
-    with row_writer(path, pa.schema([(name, pa.string()) for name in columns])) as table:
+    schema = pa.schema([(name, pa.string()) for name in CONDITION_COLUMNS])
+    with row_writer(path, schema) as table:
         for c in plan.conditions:
-            shuffled = _is_shuffled(c)
-            table.add(
-                c.id,
-                c.method,
-                "none" if shuffled else c.valence,
-                ", ".join(dict.fromkeys(s.library for s in c.stimuli)),
-                c.text,
-                c.stimuli[0].matched_to if len(c.stimuli) == 1 and not shuffled else "",
-            )
+            table.add(*condition_row(c))
+
+
+CONDITION_COLUMNS = ("condition", "method", "valence", "library", "text", "matched_to", "theory")
+
+
+def condition_row(c: Condition) -> tuple[str, ...]:
+    """What the analysis knows of a condition; the columns are `CONDITION_COLUMNS`."""
+    shuffled = _is_shuffled(c)
+    return (
+        c.id,
+        c.method,
+        "none" if shuffled else c.valence,
+        ", ".join(dict.fromkeys(s.library for s in c.stimuli)),
+        c.text,
+        c.stimuli[0].matched_to if len(c.stimuli) == 1 and not shuffled else "",
+        "" if shuffled else ", ".join(dict.fromkeys(t for s in c.stimuli for t in s.theories)),
+    )
 
 
 def _is_shuffled(condition: Condition) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from promptlab import settings
 from promptlab.asking import (
@@ -34,6 +34,8 @@ from promptlab.files import write_private
 from promptlab.lock import build_lock
 from promptlab.plan import Plan
 from promptlab.planning import build_plan
+from promptlab.progress import Tally
+from promptlab.registration import Registration, find_registration
 from promptlab.repair import set_aside_and_rebuild
 from promptlab.runner import Event, JsonlLog, Outcome
 from promptlab.runs import Run, locked_directory, write_json
@@ -41,6 +43,9 @@ from promptlab.sending import send
 from promptlab.spec import Spec, load_spec, spec_from_mapping
 from promptlab.store import Store
 from promptlab.tables import write_conditions, write_plan, write_responses
+
+if TYPE_CHECKING:
+    from promptlab.racing_asks import RaceAsks
 
 __all__ = ["arun", "run"]
 
@@ -149,12 +154,13 @@ async def arun(
     tell("planning")
     plan = build_plan(_as_spec(spec, limit, models, set_values))
     prices_of(plan)  # a budget that cannot be kept is said before anything is written
+    registration = find_registration(plan.spec)
     if on_plan:
         on_plan(plan)
     experiment = plan.spec.experiment
     folder = plan.spec.resolve(experiment.runs_dir) if experiment.runs_dir else settings.runs_dir()
     with locked_directory(plan, folder) as path:
-        handle = _begin(plan, path)
+        handle = _begin(plan, path, registration)
 
         def stage(name: str) -> None:
             update_status(handle, stage=name)
@@ -196,10 +202,13 @@ async def _ask_and_keep(
     prices, mode = prices_of(plan, handle.lock), plan.spec.experiment.store
     with Store(settings.store_path(), mode=mode) as store:
         stage("asking")
-        outcome = await _ask(plan, store, handle, prices, say, on_event, on_progress)
+        tally = tally_of(plan, prices)
+        race = _race(plan, tally, say)
+        outcome = await _ask(plan, store, handle, tally, race, prices, say, on_event, on_progress)
         stage("writing")
         table = handle.path / "responses.parquet"
-        counts = write_responses(plan, store, outcome.failures, table)
+        is_asked = race.is_asked if race else None
+        counts = write_responses(plan, store, outcome.failures, table, is_asked)
     update_status(handle, **_status(prices, outcome, counts, time.monotonic() - started))
 
 
@@ -230,13 +239,15 @@ def _as_spec(
     return load_spec(spec, set_values=set_values, limit=limit, models=models)
 
 
-def _begin(plan: Plan, path: Path) -> Run:
+def _begin(plan: Plan, path: Path, registration: Registration | None) -> Run:
     """Lay out the run directory: what will be asked is on disk before anything is asked."""
     if not (path / "lock.json").exists():
         write_plan(plan, path / "plan.parquet")
         write_conditions(plan, path / "conditions.parquet")
         write_private(path / "spec.yaml", plan.spec.portable_text().encode())
         write_json(path / "lock.json", build_lock(plan, prices_of(plan)))
+    if registration is not None:
+        write_private(path / "registration.json", registration.path.read_bytes())
     handle = Run(path)
     # Of earlier calls only what they spent still holds.
     spent = {label: asdict(s) for label, s in spent_before(handle).items()}
@@ -245,20 +256,33 @@ def _begin(plan: Plan, path: Path) -> Run:
     return handle
 
 
+def _race(plan: Plan, tally: Tally, say: OnMessage) -> RaceAsks | None:
+    """The asks of a race, where the design is one."""
+    if plan.spec.experiment.race is None:
+        return None
+    from promptlab.racing_asks import RaceAsks
+
+    return RaceAsks(plan, on_dropped=tally.drop, on_message=say)
+
+
 async def _ask(
     plan: Plan,
     store: Store,
     handle: Run,
+    tally: Tally,
+    race: RaceAsks | None,
     prices: Prices,
     say: OnMessage,
     on_event: OnEvent | None,
     on_progress: OnProgress | None,
 ) -> Outcome:
-    tally, outcome, state = tally_of(plan, prices), Outcome(), "interrupted"
+    outcome, state = Outcome(), "interrupted"
     spent, journal = spent_before(handle), journal_of(handle, plan)
 
     def heard(event: Event) -> None:
         tally.event(event)
+        if race is not None:
+            race.heard(event)
         if journal is not None and event.kind in _SPENDING:
             journal.add(event.model, outcome.spent[event.model])
         if on_event is not None:
@@ -276,6 +300,7 @@ async def _ask(
             on_event=heard,
             on_log=log,
             on_message=say,
+            asks=race.streams() if race else None,
         )
         state = "done"
         return outcome

@@ -40,6 +40,11 @@ def suites_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
+def published_dir() -> Path:
+    return case_path("PROMPTLAB_PUBLISHED", ROOT.parent / "shared" / "published")
+
+
+@pytest.fixture(scope="session")
 def golden_file() -> Path:
     return case_path("PROMPTLAB_GOLDEN", ROOT / "tests" / "golden" / "golden.json")
 

@@ -45,8 +45,10 @@ def test_a_run_from_spec_to_report() -> None:
     scores = run.scores()
     assert len(scores) == 288  # two protocols
     assert set(scores["status"]) == {"ok"}
-    macro = run.contrasts().query("level == 'macro' and primary")
+    rows = run.contrasts().query("level == 'macro' and primary")
+    macro = rows.query("contrast == 'vs_original'")
     assert sorted(macro["condition"]) == ["EP02", "EP02-neutral", "NP01"]
+    assert list(rows.query("contrast == 'vs_control'")["baseline"]) == ["EP02-neutral"]
     assert (macro["difference"] == 0).all()  # the mock knows the same items everywhere
     assert (run.path / "report" / "figures").is_dir()
     assert run.figure("forest") is not None

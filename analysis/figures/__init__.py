@@ -20,6 +20,7 @@ from promptlab.analysis.figures._frames import (
 )
 from promptlab.analysis.figures._heatmap import heatmap
 from promptlab.analysis.figures._moved import moved
+from promptlab.analysis.figures._race import race
 from promptlab.analysis.figures._sensitivity import sensitivity
 from promptlab.analysis.figures._wordings import wordings
 
@@ -35,6 +36,7 @@ __all__ = [
     "main_baseline",
     "moved",
     "panels",
+    "race",
     "select",
     "sensitivity",
     "shots_text",

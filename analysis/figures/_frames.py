@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from promptlab.analysis.contrast_kinds import against_original
 from promptlab.errors import UserError
 
 __all__ = [
@@ -71,6 +72,7 @@ def panels(contrasts: pd.DataFrame) -> list[tuple[str, int, str]]:
 
     Within a model and number of shots, the protocol with most tasks comes first.
     """
+    contrasts = against_original(contrasts)
     rows = contrasts[(contrasts["level"] == "macro") & contrasts["primary"].astype(bool)]
     counts = rows.groupby(["model", "shots", "protocol"], observed=True)["n_tasks"].max()
     found = [
@@ -104,6 +106,7 @@ def select(
     Raises:
         UserError: no such rows, or more than one panel.
     """
+    contrasts = against_original(contrasts)
     rows = contrasts[contrasts["level"] == level]
     for column, value in (("model", model), ("shots", shots), ("protocol", protocol)):
         if value is not None:
@@ -137,6 +140,7 @@ def one_panel(rows: pd.DataFrame, columns: Sequence[str]) -> None:
 
 def main_baseline(contrasts: pd.DataFrame) -> str:
     """The baseline that most conditions are compared with."""
+    contrasts = against_original(contrasts)
     counts = contrasts.groupby("baseline", observed=True)["condition"].nunique()
     return str(min(counts.index, key=lambda b: (-counts[b], natural(str(b)))))
 

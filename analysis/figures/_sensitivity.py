@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from promptlab.analysis import style
+from promptlab.analysis.contrast_kinds import against_original
 from promptlab.analysis.figures import _frames as frames
 from promptlab.analysis.figures import _marks as marks
 from promptlab.errors import UserError
@@ -47,7 +48,7 @@ def sensitivity(
     Raises:
         UserError: no such panel, or several, or only one protocol.
     """
-    rows = table
+    rows = against_original(table)
     for column, value in (("model", model), ("shots", shots), ("protocol", protocol)):
         if value is not None:
             rows = rows[rows[column] == value]

@@ -15,12 +15,14 @@ def main() -> None:
     # Each import adds its verb, in the order of `promptlab --help`.
     from promptlab.cli import (  # noqa: F401
         analyze,
+        compare,
         data,
         doctor,
         init,
         list_,
         models,
         plan,
+        preregister,
         report,
         run,
         schema,

@@ -31,6 +31,11 @@ def ending(run: Run) -> Iterator[str]:
             f"{status.get('asked', 0):,} asked, {status.get('from_store', 0):,} from the store, "
             f"{status.get('wall_s', 0):.0f} s{_cost(status)}"
         )
+    if race := status.get("race"):
+        yield (
+            f"race: {race['asked']:,} of {race['answers']:,} answers were needed, "
+            f"{100 * race['saved']:.0f} % saved" + ("" if race["over"] else "; it is not over")
+        )
     if snapshot:
         yield from _warnings(snapshot)
         failed: Counter[str] = Counter()

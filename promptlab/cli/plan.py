@@ -40,7 +40,8 @@ def show_plan(built: Plan, *, json: bool) -> None:
 
     prices_of(built)  # a budget in dollars needs them
     models = estimate(built, settings.store_path())
-    detectable = _detectable(built)
+    visible = detectable(built)
+    race = _race(built)
     over = over_budget(built, models)
     if json:
         print_json(
@@ -51,24 +52,47 @@ def show_plan(built: Plan, *, json: bool) -> None:
                 "missing_data": dict(built.missing),
                 "left_out": [str(reason) for reason in built.left_out],
                 "over_budget": over,
-                "detectable": detectable,
+                "detectable": visible,
+                "race": race,
             }
         )
         return
-    _print(built, models, over, detectable)
+    _print(built, models, over, visible if race is None else [])
+    if race is not None:
+        print(_race_sentence(race))
 
 
-def _detectable(built: Plan) -> list[dict[str, Any]]:
+def _race(built: Plan) -> dict[str, Any] | None:
+    """What the race asks at most, and what it saves where nothing has an effect."""
+    if built.spec.experiment.race is None or not built.draws:
+        return None
+    from promptlab.racing import outlook
+
+    return outlook(built)
+
+
+def _race_sentence(race: dict[str, Any]) -> str:
+    low, high = sorted(round(100 * s) for s in race["saved_without_effect"].values())
+    share = f"{low}" if low == high else f"{low} to {high}"
+    found = [f"{100 * race['detectable'][how]:.1f}" for how in ("stable", "noisy")]
+    return (
+        f"race: at most {race['answers']:,} answers, in blocks; where no condition has an effect, "
+        f"about {share} % of them are saved (simulated)\n"
+        f"smallest difference that the race finds with 80 % power: {found[0]} points where 16.5 % "
+        f"of the answers change, {found[1]} where 37 % do"
+    )
+
+
+def detectable(built: Plan) -> list[dict[str, Any]]:
     """Smallest difference a contrast can detect at 80 % power, for tasks that are scored alike."""
     from promptlab.analysis.power import detectable_difference
+    from promptlab.analysis_plan import confirmatory
 
     sizes: dict[str, list[int]] = {}
     for task, draw in built.draws.items():
         sizes.setdefault(built.protocols(task)[1], []).append(len(draw.items))
     analysis = built.spec.experiment.analysis
-    family = len(analysis.confirmatory) or sum(
-        c.method == "stimulus" and c.valence != "neutral" for c in built.conditions
-    )
+    family = len(confirmatory(analysis, built.conditions)) * len(built.models)
     rows = []
     for protocol, counts in sizes.items():
         n_items = round(len(counts) / sum(1 / n for n in counts))
@@ -138,7 +162,7 @@ def _print(
     for warning in built.warnings:
         console.print(f"warning: {warning}", markup=False)
     for row in detectable:
-        console.print(_detectable_sentence(row), markup=False)
+        console.print(detectable_sentence(row), markup=False)
 
 
 def _wordings(built: Plan) -> str:
@@ -150,7 +174,9 @@ def _wordings(built: Plan) -> str:
     return f" x {_counted(most, 'wording') if fewest == most else f'{fewest} to {most} wordings'}"
 
 
-def _detectable_sentence(found: dict[str, Any]) -> str:
+def detectable_sentence(found: dict[str, Any]) -> str:
+    """A row of `detectable` in words."""
+
     def points(value: float) -> str:
         return "none" if value != value else f"{100 * value:.1f} points"
 

@@ -147,7 +147,12 @@ def _print_result(handle: Run, *, analysis: bool) -> None:
         from promptlab.report.terminal import result_table, summary_sentences
 
         contrasts, conditions = handle.contrasts(), handle.conditions()
-        about = {"alpha": handle.analysis.alpha, "baseline": handle.analysis.baseline}
+        standing = handle.standing()
+        about = {
+            "alpha": handle.analysis.alpha,
+            "baseline": handle.analysis.baseline,
+            "registration": {"registered": standing.registration is not None},
+        }
         console.print(result_table(contrasts, conditions=conditions, manifest=about))
         macro = contrasts[(contrasts["level"] == "macro") & contrasts["primary"]]
         panels = len(macro[["model", "shots", "protocol"]].drop_duplicates())
@@ -155,6 +160,8 @@ def _print_result(handle: Run, *, analysis: bool) -> None:
         for sentence in summary_sentences(
             contrasts, conditions=conditions, manifest=about, topics=topics
         ):
+            console.print(sentence, markup=False)
+        for sentence in standing.sentences():
             console.print(sentence, markup=False)
         console.print(f"report: {handle.path / 'report' / 'index.html'}", soft_wrap=True)
     else:

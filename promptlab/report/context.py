@@ -13,6 +13,7 @@ from promptlab.report import numbers as say
 from promptlab.report import pictures, tables
 from promptlab.report.findings import Finding, count_verdicts, findings, panel_name
 from promptlab.report.inputs import Panel, Results
+from promptlab.report.kinds import explanation, heading
 from promptlab.report.method import facts, left_out, manifest_tables, methods, warnings, when
 from promptlab.report.wordings import wording_rows, wording_words
 
@@ -45,6 +46,7 @@ def context(
     return {
         "name": str(manifest.get("name") or manifest.get("run_id") or "Results"),
         "meta": _meta(results),
+        "registration": results.manifest.get("registration"),
         "warnings": warnings(results),
         "headline": _headline(results) if several else "",
         "overview": _overview(results) if several else None,
@@ -223,6 +225,8 @@ def _evidence(results: Results, panel: Panel, forest: dict[str, Any]) -> dict[st
     if strong:
         differ = "differs" if strong == 1 else "differ"
         text = f"{what} {differ} from {results.baseline} after correction over all of them"
+    elif not tested:
+        text = "Single cells are descriptive here: none was tested."
     else:
         text = (
             f"No single cell of {say.count(tested)} can be told from {results.baseline} after "
@@ -233,14 +237,32 @@ def _evidence(results: Results, panel: Panel, forest: dict[str, Any]) -> dict[st
         "forest": forest,
         "macro": tables.macro_rows(results, panel),
         "words": [
-            say.typeset(sentence(r, what="the score", alpha=results.alpha))
+            say.typeset(sentence(r, what="the score", alpha=results.alpha)) + _outside(results, r)
             for r in macro.to_dict("records")
         ],
         "counts": tables.count_rows(results, panel),
         "losses": tables.loss_rows(results, panel),
-        "controls": tables.control_rows(results, panel),
+        "kinds": [_kinds(results, panel, kinds) for kinds in results.kinds],
         "cells": cells,
         "cells_text": f"Scored by {panel.protocol}: {text}" if several else text,
+    }
+
+
+def _outside(results: Results, row: Mapping[Any, Any]) -> str:
+    return " Exploratory." if results.registered and row["family"] != "confirmatory" else ""
+
+
+def _kinds(results: Results, panel: Panel, kinds: Sequence[str]) -> dict[str, Any]:
+    """A section of its own for every kind of contrast."""
+    rows = results.named_rows(panel, *kinds)
+    return {
+        "heading": heading(kinds),
+        "text": explanation(kinds, results.baseline),
+        "table": tables.named_rows(results, panel, kinds),
+        "words": [
+            say.typeset(sentence(r, what="the score", alpha=results.alpha)) + _outside(results, r)
+            for r in rows.to_dict("records")
+        ],
     }
 
 

@@ -13,7 +13,6 @@ from promptlab.analysis import figures
 from promptlab.analysis.macro import no_p_below
 from promptlab.analysis.wording import best_sentences
 from promptlab.report import numbers as say
-from promptlab.report.controls import matched_controls
 from promptlab.report.inputs import BAD_SHARE, Panel, Results
 
 __all__ = ["Finding", "cell_losses", "count_verdicts", "findings", "panel_name"]
@@ -142,7 +141,9 @@ def _detectable(results: Results, panel: Panel, macro: pd.DataFrame) -> Iterator
     tests = blind["family_size"].clip(lower=1)
     floor = blind["n_tasks"].map(lambda n: no_p_below(int(n)))
     blind = blind[
-        (floor > results.alpha / tests) & blind["test_method"].str.startswith("sign-flip")
+        (floor > results.alpha / tests)
+        & (blind["lower"] < blind["upper"])
+        & blind["test_method"].str.startswith("sign-flip")
     ]
     if len(blind):
         tasks, size = int(blind["n_tasks"].max()), int(blind["family_size"].max())
@@ -204,22 +205,32 @@ def _controls(results: Results, panel: Panel, macro: pd.DataFrame) -> Iterator[F
     if as_much:
         text += " Neutral sentences move the score as much as the emotional ones."
     yield Finding("controls", text, caution=as_much)
-    table = matched_controls(
-        results.cells(panel), results.conditions, alpha=results.alpha, margin=_margin(macro)
-    )
     start = "Against the neutral sentences that match them in length, "
-    for row in table.to_dict("records"):
-        yield _matched(results, row, start)
+    for found in _matched(results, panel):
+        yield Finding("controls", start + found.text, found.caution)
         start = "Likewise, "
 
 
-def _matched(results: Results, row: Mapping[Hashable, Any], start: str) -> Finding:
-    pairs, tasks, verdict = int(row["pairs"]), int(row["n_tasks"]), str(row["verdict"])
-    valence, ends = str(row["valence"]), say.interval(row["lower"], row["upper"])
-    who = f"{pairs} {valence} {'stimuli' if pairs > 1 else 'stimulus'}"
+def _matched(results: Results, panel: Panel) -> Iterator[Finding]:
+    """Each valence against its matched controls: the mean over the pairs, or the only pair."""
+    rows = results.named_rows(panel, "vs_control")
+    if rows.empty:
+        return
+    means = rows["condition"].str.startswith(("positive stimuli", "negative stimuli"))
+    for valence in ("positive", "negative"):
+        own = rows[(rows["valence"] == valence) & rows["difference"].notna()]
+        chosen = own[means.loc[own.index]]
+        for row in (chosen if len(chosen) else own if len(own) == 1 else chosen).to_dict("records"):
+            yield _against_controls(results, row)
+
+
+def _against_controls(results: Results, row: Mapping[Hashable, Any]) -> Finding:
+    tasks, verdict, who = int(row["n_tasks"]), str(row["verdict"]), str(row["condition"])
+    ends = say.interval(row["lower"], row["upper"])
+    several = who.startswith(("positive stimuli", "negative stimuli"))
     text = (
-        f"{start}{who} {'differ' if pairs > 1 else 'differs'} by "
-        f"{say.signed(row['difference'])} points on average"
+        f"{f'the {who} differ' if several else f'{who} differs'} by "
+        f"{say.signed(row['difference'])} points{' on average' if several else ''}"
         f"{f', {results.level} interval {ends}' if ends else ''}, adjusted "
         f"{say.said_p(row['p_adjusted'])} ({say.plural(tasks, 'task')}): "
     )

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from promptlab.analysis import figures
+from promptlab.analysis.contrast_kinds import CONTRAST_KINDS, against_original
 
 __all__ = ["Panel", "Results", "gather"]
 
@@ -38,12 +39,25 @@ class Results:
     sensitivity: pd.DataFrame
     examples: pd.DataFrame
     manifest: Mapping[str, Any] = field(default_factory=dict)
+    named: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """The contrasts that are not a condition against the baseline; the index is the table's."""
     wordings: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def alpha(self) -> float:
         """Level of the tests; one minus the level of the intervals."""
         return float(self.manifest.get("alpha") or 0.05)
+
+    @property
+    def registered(self) -> bool:
+        """Whether a plan was registered; what is outside it is then marked row by row."""
+        return bool(dict(self.manifest.get("registration") or {}).get("registered"))
+
+    def said(self, row: Mapping[Any, Any]) -> str:
+        """The verdict of a row, with a word on what was not registered."""
+        verdict = str(row["verdict"])
+        outside = self.registered and row["family"] != "confirmatory"
+        return f"{verdict}, exploratory" if outside else verdict
 
     @property
     def level(self) -> str:
@@ -102,6 +116,26 @@ class Results:
         )
         return rows[keep]
 
+    @cached_property
+    def kinds(self) -> list[tuple[str, ...]]:
+        """The contrasts besides those against the baseline: each kind, then all of one's own."""
+        found = [] if self.named.empty else list(dict.fromkeys(self.named["contrast"]))
+        own = tuple(kind for kind in found if kind not in CONTRAST_KINDS)
+        return [(k,) for k in CONTRAST_KINDS if k in found] + ([own] if own else [])
+
+    def named_rows(self, panel: Panel, *kinds: str) -> pd.DataFrame:
+        """The panel's rows over tasks of some kinds of contrast, in the order of the plan."""
+        rows = self.named
+        if rows.empty:
+            return rows
+        return rows[
+            (rows["level"] == "macro")
+            & rows["contrast"].isin(kinds)
+            & (rows["model"] == panel.model)
+            & (rows["shots"] == panel.shots)
+            & (rows["protocol"] == panel.protocol)
+        ].reset_index(drop=True)
+
     def second_scoring(self, model: str, shots: int) -> pd.DataFrame:
         """Rows of the sensitivity table of one model and number of shots."""
         rows = self.sensitivity
@@ -147,15 +181,19 @@ def gather(
     wordings: pd.DataFrame | None = None,
 ) -> Results:
     """Plain columns of every table, whichever of them there are."""
+    every = _plain(contrasts, [])
+    rest = every[every["contrast"] != "vs_original"] if "contrast" in every else every.iloc[:0]
+    second = _plain(sensitivity, [])
     return Results(
         scores=_plain(scores, ["model", "task", "condition", "shots", "protocol", "primary"]),
-        contrasts=_plain(contrasts, []),
+        contrasts=against_original(every),
         best=_plain(best, ["model", "shots", "protocol"]),
         conditions=_plain(conditions, ["condition", "valence"]),
         tasks=_plain(tasks, ["task", "low", "high"]),
-        sensitivity=_plain(sensitivity, []),
+        sensitivity=against_original(second),
         examples=_plain(examples, []),
         manifest=dict(manifest or {}),
+        named=rest,
         wordings=_plain(wordings, []),
     )
 

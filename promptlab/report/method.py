@@ -22,7 +22,7 @@ __all__ = ["facts", "left_out", "manifest_tables", "methods", "named", "warnings
 
 _SHOWN_ELSEWHERE = {
     "name", "spec_text", "baseline", "alpha", "margin", "missing", "confirmatory", "models",
-    "tasks", "wordings", "warnings", "left_out", "stopped", "versions", "counts",
+    "tasks", "wordings", "warnings", "left_out", "stopped", "versions", "counts", "registration",
 }  # fmt: skip
 _NAMES = {
     "id": "Model",
@@ -89,8 +89,8 @@ def methods(results: Results) -> list[str]:
         f"Every condition answered the same items as {results.baseline}, and is compared with it "
         "item by item. The main result of a condition is its mean difference over tasks, every "
         f"task counting the same. Its interval: {named(macro['interval_method'])}; its test: "
-        f"{named(macro['test_method'])}. P values are adjusted by {say.joined(families)} within "
-        "model, number of shots and protocol"
+        f"{named(macro['test_method'])}. P values are adjusted by "
+        f"{say.joined(families, last='or')} within model, number of shots and protocol"
     )
     chosen = [str(c) for c in _list(manifest.get("confirmatory"))]
     first += f"; confirmatory by declaration: {say.joined(chosen)}." if chosen else "."

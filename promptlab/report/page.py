@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,10 @@ from promptlab.analysis import figures
 from promptlab.errors import UserError
 from promptlab.report import pictures, tables
 from promptlab.report.context import baseline_table, context
-from promptlab.report.controls import matched_controls
 from promptlab.report.findings import cell_losses, panel_name
 from promptlab.report.inputs import Panel, Results, gather
+from promptlab.report.kinds import file_name, heading
+from promptlab.report.race import RaceTables, race_section, write_race_tables
 from promptlab.report.tex import tex
 from promptlab.report.wordings import wording_rows
 
@@ -38,6 +40,7 @@ def write_report(
     manifest: Mapping[str, Any] | None = None,
     examples: pd.DataFrame | None = None,
     wordings: pd.DataFrame | None = None,
+    race: RaceTables | None = None,
 ) -> Path:
     """Write `index.html`, `tables/` and `figures/` into a folder.
 
@@ -56,6 +59,7 @@ def write_report(
         examples: items that moved: model, shots, condition, direction (`gained` or `lost`), task,
             item_id, input, answer_baseline, answer, and optionally expected and instruction.
         wordings: as `promptlab.analysis.wording_sensitivity` returns it.
+        race: what a race left behind, where the design was one.
 
     Returns:
         Path of the page.
@@ -83,8 +87,11 @@ def write_report(
             (folder / name).mkdir(parents=True)
         drawn = _draw_all(results, folder / "figures")
         _write_tables(results, folder / "tables")
+        section = race_section(race, folder / "figures") if race else None
+        if race:
+            write_race_tables(race, folder / "tables")
         page = folder / "index.html"
-        page.write_text(_render(context(results, drawn)), encoding="utf-8")
+        page.write_text(_render(context(results, drawn) | {"race": section}), encoding="utf-8")
     except OSError as error:
         where = error.filename or folder
         raise UserError(f"cannot write the report: {where}: {error.strerror}") from None
@@ -111,20 +118,19 @@ def _write_tables(results: Results, folder: Path) -> None:
     """All numbers as CSV; what the page shows as LaTeX, a file for each panel."""
     primary = results.scores[results.scores["primary"].astype(bool)]
     frames = {
-        "contrasts": results.contrasts,
+        "contrasts": _in_order([f for f in (results.contrasts, results.named) if len(f)]),
         "best": results.best,
         "sensitivity": results.sensitivity,
         "wordings": results.wordings,
         "conditions": results.conditions,
         "losses": cell_losses(primary),
-        "controls": _stacked(results, results.panels, _control_frame),
         "baseline": _stacked(results, _first_panels(results), _baseline_frame),
     }
     for name, frame in frames.items():
         if len(frame):
             frame.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
     for names, panels, builders in (
-        (pictures.panel_stems(results), results.panels, _PANEL_TABLES),
+        (pictures.panel_stems(results), results.panels, _PANEL_TABLES | _kinds(results)),
         (pictures.place_stems(results), _first_panels(results), _PLACE_TABLES),
     ):
         for stem, panel in zip(names, panels, strict=True):
@@ -135,6 +141,10 @@ def _write_tables(results: Results, folder: Path) -> None:
                 caption = f"{title}: {panel_name(results, panel)}."
                 text = tex(table, caption=caption, label=f"tab:{kind}{stem}")
                 (folder / f"{kind}{stem}.tex").write_text(text, encoding="utf-8")
+
+
+def _in_order(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat(parts).sort_index()
 
 
 def _first_panels(results: Results) -> list[Panel]:
@@ -160,15 +170,6 @@ def _stacked(
     return pd.concat(parts, ignore_index=True)
 
 
-def _control_frame(results: Results, panel: Panel) -> pd.DataFrame:
-    margins = results.macro(panel)["margin"].dropna()
-    margin = float(margins.iloc[0]) if len(margins) else 0.02
-    cells = results.cells(panel)
-    frame = matched_controls(cells, results.conditions, alpha=results.alpha, margin=margin)
-    frame.insert(0, "protocol", panel.protocol)
-    return frame
-
-
 def _baseline_frame(results: Results, panel: Panel) -> pd.DataFrame:
     if not results.has_baseline_scores(panel):
         return pd.DataFrame()
@@ -181,9 +182,19 @@ def _baseline_frame(results: Results, panel: Panel) -> pd.DataFrame:
     )
 
 
+def _kinds(results: Results) -> dict[str, tuple[str, Callable[[Results, Panel], tables.Table]]]:
+    """File name, caption and builder of the table of every kind of contrast."""
+    return {
+        file_name(kinds): (heading(kinds), partial(_named_rows, kinds)) for kinds in results.kinds
+    }
+
+
+def _named_rows(kinds: Sequence[str], results: Results, panel: Panel) -> tables.Table:
+    return tables.named_rows(results, panel, kinds)
+
+
 _PANEL_TABLES = {
     "contrasts": ("Differences from the baseline", tables.macro_rows),
-    "controls": ("Against matched neutral sentences", tables.control_rows),
     "wordings": ("Wordings of the instruction", wording_rows),
 }
 _PLACE_TABLES = {

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from promptlab.analysis import figures
+from promptlab.analysis.contrast_kinds import CONTRAST_KINDS
 from promptlab.report import numbers as say
-from promptlab.report.controls import matched_controls
 from promptlab.report.findings import cell_losses
 from promptlab.report.inputs import BAD_SHARE, Panel, Results
 
@@ -21,10 +21,10 @@ __all__ = [
     "best_rows",
     "cell_rows",
     "condition_rows",
-    "control_rows",
     "count_rows",
     "loss_rows",
     "macro_rows",
+    "named_rows",
     "sensitivity_rows",
 ]
 
@@ -75,7 +75,7 @@ def macro_rows(results: Results, panel: Panel) -> Table:
                 r["relative_gain"], r["relative_lower"], r["relative_upper"], r["relative_note"]
             ),
             f"{100 * r['detectable']:.1f}" if np.isfinite(r["detectable"]) else say.DASH,
-            str(r["verdict"]),
+            results.said(r),
         ]
         if several:
             cells.insert(1, say.count(r["n_tasks"]))
@@ -92,16 +92,7 @@ def macro_rows(results: Results, panel: Panel) -> Table:
     ]
     if several:
         columns.insert(1, "Tasks")
-    families = []
-    for (family, method), part in macro.groupby(["family", "adjust_method"], sort=False):
-        size = say.plural(int(part["family_size"].max()), "test")
-        families.append(f"{family} by {method}, {size}")
-    tests = [t for t in macro["test_method"].unique() if t not in ("", "none")]
-    how = f"p: {say.joined(tests)}. " if tests else ""
-    notes = (
-        f"{how}p adj.: adjusted within families: {'; '.join(families)}. Detectable: the smallest "
-        "true difference, in points, that the verdict would find with 80 % power.",
-    )
+    notes = (_families_note(macro),)
     return Table(tuple(columns), "l" + "r" * (len(columns) - 2) + "l", rows, notes)
 
 
@@ -198,43 +189,56 @@ def baseline_rows(results: Results, panel: Panel) -> Table:
     return Table(columns, "llrrrr", rows)
 
 
-def control_rows(results: Results, panel: Panel) -> Table:
-    """Stimuli against their matched controls, by valence."""
-    macro = results.macro(panel)
-    margins = macro["margin"].dropna()
-    table = matched_controls(
-        results.cells(panel),
-        results.conditions,
-        alpha=results.alpha,
-        margin=float(margins.iloc[0]) if len(margins) else 0.02,
-    )
-    rows = [
-        Row(
-            (
-                f"{r['valence']} ({say.plural(r['pairs'], 'pair')})",
-                say.count(r["n_tasks"]),
-                say.signed(r["stimuli"]),
-                say.signed(r["controls"]),
-                say.signed(r["difference"]),
-                say.interval(r["lower"], r["upper"]) or say.DASH,
-                say.pvalue(r["p_adjusted"]),
-                str(r["verdict"]),
-            ),
-            mark=str(r["verdict"]),
-        )
-        for r in table.to_dict("records")
-    ]
-    columns = (
-        "Stimuli",
-        "Tasks",
-        "Stimuli, points",
-        "Controls, points",
-        "Difference",
+def named_rows(results: Results, panel: Panel, kinds: Sequence[str]) -> Table:
+    """The contrasts of one kind, or all of one's own: one side against the other."""
+    table = results.named_rows(panel, *kinds)
+    own = kinds[0] not in CONTRAST_KINDS
+    if table.empty:
+        return Table((), "", ())
+    several = table["n_tasks"].nunique() > 1
+    rows = []
+    for r in table.to_dict("records"):
+        cells = [
+            str(r["condition"]),
+            str(r["baseline"]),
+            say.signed(r["difference"]),
+            say.interval(r["lower"], r["upper"]) or say.DASH,
+            say.pvalue(r["pvalue"]),
+            say.pvalue(r["p_adjusted"]),
+            f"{100 * r['detectable']:.1f}" if np.isfinite(r["detectable"]) else say.DASH,
+            results.said(r),
+        ]
+        if several:
+            cells.insert(2, say.count(r["n_tasks"]))
+        rows.append(Row(tuple(cells), str(r["contrast"]) if own else "", str(r["verdict"])))
+    columns = [
+        "Condition",
+        "Against",
+        "Points",
         f"{results.level} interval",
+        "p",
         "p adj.",
+        "Detectable",
         "Verdict",
+    ]
+    if several:
+        columns.insert(2, "Tasks")
+    notes = (_families_note(table),)
+    return Table(tuple(columns), "ll" + "r" * (len(columns) - 3) + "l", rows, notes)
+
+
+def _families_note(rows: pd.DataFrame) -> str:
+    """Which tests gave the p values, and who shares an error rate with whom."""
+    families = []
+    for (family, method), part in rows.groupby(["family", "adjust_method"], sort=False):
+        size = say.plural(int(part["family_size"].max()), "test")
+        families.append(f"{family} by {method}, {size}")
+    tests = [t for t in rows["test_method"].unique() if t not in ("", "none")]
+    how = f"p: {say.joined(tests)}. " if tests else ""
+    return (
+        f"{how}p adj.: adjusted within families: {'; '.join(families)}. Detectable: the smallest "
+        "true difference, in points, that the verdict would find with 80 % power."
     )
-    return Table(columns, "lrrrrrrl", rows)
 
 
 def best_rows(results: Results, panel: Panel) -> Table:

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-__all__ = ["result_table", "summary_sentences"]
+    from promptlab.report.inputs import Results
+
+__all__ = ["result_table", "styled_verdict", "summary_sentences"]
 
 _COLORS = {"better": "bold blue", "worse": "bold red", "equivalent": "green"}
 _SIGNS = {"better": "▲ ", "worse": "▼ ", "equivalent": "= "}
@@ -22,18 +24,19 @@ def result_table(
     conditions: pd.DataFrame | None = None,
     manifest: Mapping[str, Any] | None = None,
 ) -> Table:
-    """The macro contrasts as a table for the terminal, one part a panel.
+    """The macro contrasts as a table for the terminal, one part a panel and kind of contrast.
 
     Args:
         contrasts: the contrasts table.
         conditions: the conditions table.
-        manifest: for `alpha` and `baseline`.
+        manifest: for `alpha`, `baseline` and `registration`.
     """
     from rich.table import Table
     from rich.text import Text
 
     from promptlab.report.findings import panel_name
     from promptlab.report.inputs import gather
+    from promptlab.report.kinds import heading
 
     results = gather(scores=None, contrasts=contrasts, conditions=conditions, manifest=manifest)
     outer = Table.grid(padding=(0, 0, 1, 0))
@@ -53,12 +56,39 @@ def result_table(
             inner.add_column(name, justify="right", no_wrap=True)
         inner.add_column("verdict", no_wrap=True)
         for row in macro.to_dict("records"):
-            inner.add_row(*_cells(row))
+            inner.add_row(*_cells(row, results.said(row)))
         outer.add_row(inner)
+        for kinds in results.kinds:
+            if len(rows := results.named_rows(panel, *kinds)):
+                outer.add_row(_kind_table(heading(kinds), rows, results))
     return outer
 
 
-def _cells(row: Mapping[Any, Any]) -> list[Text]:
+def _kind_table(title: str, rows: pd.DataFrame, results: Results) -> Table:
+    """The contrasts of one kind, below those against the baseline."""
+    from rich.table import Table
+    from rich.text import Text
+
+    inner = Table(
+        title=Text(title),
+        title_justify="left",
+        title_style="bold",
+        header_style="dim",
+        box=None,
+        padding=(0, 2, 0, 0),
+    )
+    for name in ("condition", "against"):
+        inner.add_column(name, overflow="fold")
+    for name in ("points", f"{results.level} interval", "p adj."):
+        inner.add_column(name, justify="right", no_wrap=True)
+    inner.add_column("verdict", no_wrap=True)
+    for row in rows.to_dict("records"):
+        condition, points, interval, p, _, verdict = _cells(row, results.said(row))
+        inner.add_row(condition, Text(str(row["baseline"])), points, interval, p, verdict)
+    return inner
+
+
+def _cells(row: Mapping[Any, Any], said: str) -> list[Text]:
     from rich.text import Text
 
     from promptlab.report import numbers as say
@@ -73,8 +103,15 @@ def _cells(row: Mapping[Any, Any]) -> list[Text]:
         Text(say.interval(row["lower"], row["upper"]) or say.DASH),
         Text(say.pvalue(row["p_adjusted"])),
         Text(gain),
-        Text(_SIGNS.get(verdict, "  ") + verdict, style=_COLORS.get(verdict, "dim")),
+        styled_verdict(verdict, said),
     ]
+
+
+def styled_verdict(verdict: str, said: str | None = None) -> Text:
+    """A verdict, or what is said of it, with its sign and colour."""
+    from rich.text import Text
+
+    return Text(_SIGNS.get(verdict, "  ") + (said or verdict), style=_COLORS.get(verdict, "dim"))
 
 
 def summary_sentences(

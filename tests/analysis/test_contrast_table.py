@@ -97,7 +97,15 @@ def test_an_effect_is_found_and_a_null_is_not(make_scores: Any) -> None:
     same.loc[same["condition"] == "EP01", "score"] = base
     unchanged = row(contrasts(same), condition="EP01")
     assert unchanged["pvalue"] == 1
-    assert unchanged["verdict"] == "inconclusive"
+    assert unchanged["equivalence_pvalue"] == pytest.approx(0.98**960)
+    assert unchanged["verdict"] == "equivalent"  # none of 960 items moved
+
+
+def test_unchanged_scores_of_few_items_are_inconclusive(make_table: Any) -> None:
+    values = {(t, c): [1, 0, 1] for t in "ab" for c in ("original", "EP01")}
+    found = row(contrasts(make_table(values)))
+    assert found["equivalence_pvalue"] == pytest.approx(0.98**6)
+    assert found["verdict"] == "inconclusive"
 
 
 def test_equivalence_needs_a_small_interval_and_is_never_said_of_a_cell(make_scores: Any) -> None:
@@ -116,7 +124,7 @@ def test_confirmatory_family(make_scores: Any) -> None:
     assert macro.loc["EP02", "family"] == "confirmatory"
     assert macro.loc["EP01", "family"] == "exploratory"
     assert set(macro["family_size"]) == {2}
-    assert macro.loc["EP02", "adjust_method"] == "Holm"
+    assert macro.loc["EP02", "adjust_method"] == "max-T"
     assert macro.loc["NP01", "adjust_method"] == "BH"
     with pytest.raises(UnknownName, match="did you mean 'EP0"):
         contrasts(scores, confirmatory=["EPO2"])

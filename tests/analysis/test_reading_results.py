@@ -60,8 +60,8 @@ ROW: dict[str, Any] = {
             "inconclusive; this design would have found 2.9 points.",
         ),
         (
-            {"verdict": "better", "difference": 0.05, "p_adjusted": 0.0123},
-            "EP02 changed accuracy by +5.0 points (95 % interval -0.8 to +3.1) over 24 tasks: "
+            {"verdict": "better", "difference": 0.05, "p_adjusted": 0.0123, "lower": 0.0219},
+            "EP02 changed accuracy by +5.0 points (95 % interval +2.2 to +3.1) over 24 tasks: "
             "better (Holm-adjusted p = 0.012, 21 tests).",
         ),
         (

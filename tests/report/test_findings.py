@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 from simulated import Simulated, simulate
 
-from promptlab.report.controls import matched_controls, matched_pairs
 from promptlab.report.findings import Finding, cell_losses, findings
 from promptlab.report.inputs import Results, gather
 
@@ -85,7 +84,7 @@ def test_controls_that_move_the_score_as_much_are_said_to() -> None:
     first, second = found(results_of(run), "controls")
     assert "Neutral sentences move the score as much as the emotional ones." in first.text
     assert first.caution
-    assert "1 positive stimulus differs by" in second.text
+    assert "EP02 differs by" in second.text
     assert "inconclusive" in second.text
 
 
@@ -93,7 +92,7 @@ def test_controls_that_do_not_move_are_told_apart(run: Simulated) -> None:
     first, positive, negative = found(results_of(run), "controls")
     assert "as much as" not in first.text
     assert positive.text.endswith("better than the addition of a neutral sentence.")
-    assert negative.text.startswith("Likewise, 1 negative stimulus")
+    assert negative.text.startswith("Likewise, NP01 differs by")
 
 
 def test_a_run_without_controls_is_told_so() -> None:
@@ -101,33 +100,6 @@ def test_a_run_without_controls_is_told_so() -> None:
     (only,) = found(results_of(run), "controls")
     assert only.text.startswith("No neutral sentence was run")
     assert only.caution
-
-
-def test_matched_pairs_keep_the_position() -> None:
-    table = pd.DataFrame(
-        {
-            "condition": ["EP1", "EP1@system", "EP1-n", "EP1-n@system", "EP2-n"],
-            "matched_to": ["", "", "EP1", "EP1", "EP2"],
-        }
-    )
-    assert matched_pairs(table) == {"EP1": "EP1-n", "EP1@system": "EP1-n@system"}
-    assert matched_pairs(table[["condition"]]) == {}
-
-
-def test_matched_controls_subtract_on_every_task() -> None:
-    cells = pd.DataFrame(
-        [
-            {"task": t, "condition": c, "valence": v, "difference": d}
-            for t, stimulus, control in (("a", 0.3, 0.1), ("b", 0.1, 0.1), ("c", 0.2, 0.1))
-            for c, v, d in (("EP1", "positive", stimulus), ("EP1-n", "neutral", control))
-        ]
-    )
-    names = pd.DataFrame({"condition": ["EP1", "EP1-n"], "matched_to": ["", "EP1"]})
-    row = matched_controls(cells, names, alpha=0.05, margin=0.02).iloc[0]
-    assert row["difference"] == pytest.approx(0.1)
-    assert row["stimuli"] == pytest.approx(0.2)
-    assert row["n_tasks"] == 3
-    assert row["pvalue"] == pytest.approx(0.5)  # 4 of 8 signs: one delta is 0
 
 
 def test_scoring_that_decides_is_said(run: Simulated) -> None:

@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from simulated import Simulated, simulate
+from simulated import Simulated, conditions_table, scores_table, simulate, tasks_table
 
+from promptlab.analysis import contrasts, protocol_sensitivity
 from promptlab.errors import UserError
 
 Write = Callable[..., str]
@@ -104,7 +105,7 @@ def test_the_answer_comes_first(page: str, run: Simulated) -> None:
     # the contents name the sections before they come
     assert text.index("Of 11 conditions") < text.rindex("The evidence")
     assert places[0] < places[1]
-    macro = run.contrasts[(run.contrasts["level"] == "macro") & run.contrasts["primary"]]
+    macro = run.contrasts.query("level == 'macro' and primary and contrast == 'vs_original'")
     assert macro.set_index("condition").loc["EP02", "verdict"] == "better"
     assert "1 is better (EP02)" in text
     assert "EP02 (“This is very important to my career.”) lies furthest from original" in text
@@ -307,3 +308,47 @@ def test_the_latex_tables_compile(tmp_path: Path, report: Path, write: Write) ->
         cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-2000:]
+
+
+def test_every_kind_of_contrast_has_a_section(tmp_path: Path, write: Write) -> None:
+    given = scores_table(
+        models=("m",),
+        tasks=[f"a/t{i}" for i in range(6)],
+        conditions=["original", "EP01", "EP02", "NP01", "EP02-neutral"],
+        items=12,
+    )
+    about = conditions_table(list(dict.fromkeys(given["condition"])))
+    about["theory"] = ["esteem" if c.startswith("EP02") else "" for c in about["condition"]]
+    own = {"name": "career", "weights": {"EP02": 1, "EP01": 1, "EP02-neutral": -1}}
+    plan = ["vs_control", "valence", "theory", own]
+    table = contrasts(given, about, contrasts=plan, confirmatory=["EP02", "career"])
+    said = "This is the analysis registered on 2026-01-02 03:04 UTC (SHA-256 0123456789ab)."
+    run = Simulated(
+        given,
+        about,
+        tasks_table([f"a/t{i}" for i in range(6)]),
+        table,
+        pd.DataFrame(),
+        protocol_sensitivity(table),
+    )
+    manifest = {
+        "name": "kinds",
+        "baseline": "original",
+        "registration": {"text": [said], "registered": True, "caution": False},
+    }
+    page = write(tmp_path / "report", run, manifest=manifest)
+    text = words(page)
+    for heading in ("Against matched controls", "By valence", "By theory", "Your contrasts"):
+        assert f">{heading}<" in page
+    assert said in text
+    assert "EP01, EP02" in text or "EP02, EP01" in text
+    assert "career (EP02, EP01 against EP02-neutral):" in text
+    assert text.count(", exploratory") >= 8
+    forest = page[page.index("Every condition against original") :]
+    assert "positive stimuli" not in forest[: forest.index("Against matched controls")]
+    tables = tmp_path / "report" / "tables"
+    for name in ("vs_control", "valence", "theory", "own_contrasts"):
+        assert "\\begin{tabular}" in (tables / f"{name}.tex").read_text(encoding="utf-8")
+    kept = pd.read_csv(tables / "contrasts.csv")
+    assert set(kept["contrast"]) == {"vs_original", "vs_control", "valence", "theory", "career"}
+    assert len(kept) == len(table)

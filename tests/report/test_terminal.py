@@ -31,7 +31,8 @@ def test_the_table_has_every_condition_with_its_verdict(run: Simulated) -> None:
 
 def test_one_part_for_every_panel(several: Simulated) -> None:
     text = printed(result_table(several.contrasts))
-    assert text.count("95 % interval") == 4
+    assert text.count("95 % interval") == 8
+    assert text.count("Against matched controls") == 4
     assert "openai/gpt-4o-mini, 5 shots, scored by bigbench: 2 tasks" in text
 
 

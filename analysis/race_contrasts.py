@@ -1,0 +1,72 @@
+"""The contrasts of a raced experiment: what the race found, in the place of fixed-sample tests.
+
+When asking stopped depends on the scores, intervals and tests made for a fixed number of items do
+not hold. So the macro rows of a condition against the baseline, under the deciding protocol, carry
+the race's interval, p value and verdict, and every other row is descriptive: its numbers are there,
+without a test.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["raced_contrasts"]
+
+_KEY = ["model", "shots", "protocol", "condition"]
+_TESTS = ("pvalue", "p_adjusted", "equivalence_pvalue", "detectable")
+_DESCRIPTIVE = ", for a fixed number of items"
+
+
+def raced_contrasts(contrasts: pd.DataFrame, raced: pd.DataFrame) -> pd.DataFrame:
+    """A table of contrasts with the results of a race.
+
+    Args:
+        contrasts: as `promptlab.analysis.contrasts` returns it, of the scores that were asked.
+        raced: results of the race with columns model, shots and protocol: a run's `race()`.
+
+    Returns:
+        A copy with the same columns. Raced macro rows have the race's difference, interval, p
+        values and verdict, and no detectable difference; other rows have no p value, and their
+        verdict is `descriptive`.
+    """
+    out = contrasts.copy()
+    for column in _TESTS:
+        out[column] = np.nan
+    for column in ("interval_method", "test_method"):
+        named = ~out[column].isin(["", "none"])
+        out.loc[named, column] = out.loc[named, column].astype(str) + _DESCRIPTIVE
+    out["test_method"] = "none"
+    out["verdict"] = "descriptive"
+    found = raced.set_index(_KEY)
+    keys = list(zip(*(out[c] for c in _KEY), strict=True))
+    raceable = (out["level"] == "macro") & out["primary"] & (out["contrast"] == "vs_original")
+    rows = [
+        i
+        for i, (key, is_one) in enumerate(zip(keys, raceable, strict=True))
+        if is_one and key in found.index
+    ]
+    results = found.loc[[keys[i] for i in rows]]
+    places = out.index[rows]
+    alone = results["control_of"].ne("").to_numpy()
+    tests = results["control_of"].eq("").groupby(level=_KEY[:3], sort=False).transform("sum")
+    for column, values in {
+        "n_items": results["n"],
+        "difference": results["estimate"],
+        "lower": results["lower"],
+        "upper": results["upper"],
+        "interval_method": "confidence sequence",
+        "pvalue": results["pvalue"],
+        "test_method": "betting, valid at every look",
+        "p_adjusted": results["p_adjusted"],
+        "adjust_method": np.where(alone, "none", "Bonferroni"),
+        "family": np.where(alone, "exploratory", "confirmatory"),
+        "family_size": np.where(alone, 1, tests.to_numpy()),
+        "verdict": results["verdict"],
+    }.items():
+        out.loc[places, column] = values if isinstance(values, str) else np.asarray(values)
+    return out

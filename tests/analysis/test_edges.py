@@ -1,0 +1,164 @@
+"""Awkward data through every public function: a defined result or a clear error, never a warning.
+
+A NaN is allowed where ordinary data give none only if `note` says why.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from edge_cases import (
+    COUNT_CALLS,
+    COUNTS,
+    ITEM_CALLS,
+    ITEM_OPTIONS,
+    KNOWN,
+    WITHOUT_DATA,
+    scenarios,
+)
+
+import promptlab.analysis as pa
+from promptlab.errors import UserError
+
+SCENARIOS = scenarios()
+DOCUMENTED_NAN = {"detectable_mcnemar", "detectable_t", "adjust", "normalized"}
+"""Functions of plain numbers whose docstring says when they give NaN."""
+
+
+def run(call: Callable[[Any], Any], data: Any) -> Any:
+    """The result, or None after a UserError; any warning is an exception."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            return call(data)
+        except UserError:
+            return None
+
+
+def silent(result: Any, healthy: Any) -> list[str]:
+    """Fields of a record that are NaN without a note, though ordinary data fill them."""
+    if isinstance(result, dict):
+        return [p for key, value in result.items() for p in silent(value, healthy.get(key))]
+    if isinstance(result, float | np.floating):
+        return ["nan"] if math.isnan(result) else []
+    if isinstance(result, np.ndarray) and result.dtype.kind == "f":
+        return ["nan"] if np.isnan(result).any() else []
+    if not dataclasses.is_dataclass(result) or getattr(result, "note", ""):
+        return []
+    found = []
+    for field in dataclasses.fields(result):
+        value = getattr(result, field.name)
+        if not (_is_nan(value) and not _is_nan(getattr(healthy, field.name, math.nan))):
+            continue
+        found.append(field.name)
+    return found
+
+
+def _is_nan(value: Any) -> bool:
+    """Whether a number, or any number of a sequence, is NaN."""
+    if isinstance(value, float | np.floating):
+        return math.isnan(value)
+    if isinstance(value, tuple | np.ndarray):
+        return any(_is_nan(v) for v in np.ravel(np.asarray(value, dtype=object)))
+    return False
+
+
+def sound(result: Any) -> list[str]:
+    """What is wrong with a record whatever the data: a p value that is none, a broken table."""
+    if isinstance(result, dict):
+        return [p for value in result.values() for p in sound(value)]
+    if not hasattr(result, "to_frame"):
+        return []
+    problems = []
+    frame = result.to_frame()
+    assert isinstance(frame, pd.DataFrame)
+    p = np.ravel(np.asarray(getattr(result, "pvalue", 0.5), dtype=np.float64))
+    p = p[np.isfinite(p)]
+    if ((p < 0) | (p > 1)).any():
+        problems.append(f"p value {p}")
+    ends = getattr(result, "interval", None)
+    if ends is not None and np.size(ends[0]):
+        low, high = (np.ravel(np.asarray(end, dtype=np.float64)) for end in ends)
+        both = ~(np.isnan(low) | np.isnan(high))
+        if (low[both] > high[both] + 1e-12).any():
+            problems.append(f"interval {ends}")
+    text = repr(result)
+    if not text or " at 0x" in text:
+        problems.append(f"repr {text!r}")
+    return problems
+
+
+ITEMS = {**ITEM_CALLS, **ITEM_OPTIONS}
+WHOLE = {"analyze_scores", "analyze_table"}
+"""They only put together what is tested on every scenario; these see the telling ones."""
+TELLING = {"healthy", "one item", "one task", "zero baseline", "missing cell", "empty", "strings"}
+
+
+@pytest.mark.parametrize("name", sorted(ITEMS))
+def test_items(name: str) -> None:
+    healthy = run(ITEMS[name], SCENARIOS["healthy"])
+    problems = {}
+    for title, data in SCENARIOS.items():
+        if name in WHOLE and title not in TELLING:
+            continue
+        try:
+            result = run(ITEMS[name], data)
+        except Exception as error:
+            if (name.split(",")[0], title) in KNOWN:
+                continue
+            problems[title] = f"{type(error).__name__}: {error}"
+            continue
+        found = sound(result)
+        if name.split(",")[0] not in DOCUMENTED_NAN:
+            found += silent(result, healthy)
+        if found:
+            problems[title] = f"{found} {result!r}"
+    assert problems == {}
+
+
+@pytest.mark.parametrize("name", sorted(COUNT_CALLS))
+def test_numbers(name: str) -> None:
+    healthy = run(COUNT_CALLS[name], COUNTS["healthy"])
+    problems = {}
+    for title, data in COUNTS.items():
+        try:
+            result = run(COUNT_CALLS[name], data)
+        except Exception as error:
+            problems[title] = f"{type(error).__name__}: {error}"
+            continue
+        found = sound(result)
+        if name not in DOCUMENTED_NAN:
+            found += silent(result, healthy)
+        if found:
+            problems[title] = f"{found} {result!r}"
+    assert problems == {}
+
+
+def test_every_public_function_is_in_the_table() -> None:
+    functions = {name for name in pa.__all__ if not isinstance(getattr(pa, name), type)}
+    assert functions - set(ITEM_CALLS) - set(COUNT_CALLS) - WITHOUT_DATA == set()
+
+
+@pytest.mark.parametrize("name", sorted(ITEM_CALLS))
+def test_lists_and_series_are_as_good_as_arrays(name: str) -> None:
+    data = SCENARIOS["healthy"]
+    as_lists = dataclasses.replace(
+        data, **{f.name: getattr(data, f.name).tolist() for f in dataclasses.fields(data)}
+    )
+    as_series = dataclasses.replace(
+        data,
+        original=pd.Series(data.original),
+        variants=pd.DataFrame(data.variants),
+        tasks=pd.Series(data.tasks).astype("category"),
+        clusters=pd.Series(data.clusters),
+    )
+    wanted = repr(run(ITEM_CALLS[name], data))
+    assert repr(run(ITEM_CALLS[name], as_lists)) == wanted
+    assert repr(run(ITEM_CALLS[name], as_series)) == wanted
