@@ -75,7 +75,11 @@ def test_table_and_words(run: Simulated, crossed: pd.DataFrame) -> None:
 
 
 def test_the_page_has_the_section_only_where_wordings_were_crossed(
-    run: Simulated, crossed: pd.DataFrame, write: Callable[..., str], tmp_path: Path
+    run: Simulated,
+    crossed: pd.DataFrame,
+    write: Callable[..., str],
+    report: Path,
+    tmp_path: Path,
 ) -> None:
     manifest = {
         "name": "w",
@@ -88,5 +92,5 @@ def test_the_page_has_the_section_only_where_wordings_were_crossed(
     assert (tmp_path / "tables" / "wordings.csv").is_file()
     assert (tmp_path / "tables" / "wordings.tex").is_file()
     assert (tmp_path / "figures" / "wordings.svg").is_file()
-    assert "wording of the instruction?" not in write(tmp_path, run)
-    assert not (tmp_path / "tables" / "wordings.csv").exists()
+    assert "wording of the instruction?" not in (report / "index.html").read_text()
+    assert not (report / "tables" / "wordings.csv").exists()
