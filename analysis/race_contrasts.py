@@ -30,9 +30,9 @@ def raced_contrasts(contrasts: pd.DataFrame, raced: pd.DataFrame) -> pd.DataFram
         raced: results of the race with columns model, shots and protocol: a run's `race()`.
 
     Returns:
-        A copy with the same columns. Raced macro rows against the baseline have the race's difference, interval, p
-        values and verdict, and no detectable difference; other rows have no p value, and their
-        verdict is `descriptive`.
+        A copy with the same columns. Raced macro rows against the baseline have the race's
+        difference, interval, p values and verdict, and no detectable difference; other rows have
+        no p value, and their verdict is `descriptive`.
     """
     out = contrasts.copy()
     for column in _TESTS:
