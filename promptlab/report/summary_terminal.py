@@ -36,7 +36,7 @@ def summary_table(found: SummaryAnalysis) -> Table:
     from rich.text import Text
 
     from promptlab.report.numbers import plural
-    from promptlab.report.summary_page import overall_rows, summary_rows
+    from promptlab.report.summary_rows import overall_rows, summary_rows
     from promptlab.report.terminal import styled_verdict
 
     outer = Table.grid(padding=(0, 0, 1, 0))
