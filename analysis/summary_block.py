@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from promptlab.analysis.arrays import Array
+from promptlab.analysis.arrays import Array, Bools
 from promptlab.errors import UserError
 
 if TYPE_CHECKING:
@@ -41,26 +41,31 @@ def complete_block(
     names = sorted((str(c) for c in means.columns if c != baseline), key=_natural)
     if baseline not in means or not names:
         raise UserError(f"model {model}: nothing to compare with '{baseline}'; it needs a row too")
-    there = means.notna()
-    ranked = sorted(names, key=lambda c: (c not in first, -int((there[c] & there[baseline]).sum())))
+    there = {c: means[c].notna().to_numpy(dtype=bool) for c in (baseline, *names)}
+
+    def shared(conditions: Sequence[str]) -> Bools:
+        return np.logical_and.reduce([there[baseline], *(there[c] for c in conditions)])
+
+    ranked = sorted(names, key=lambda c: (c not in first, -int(shared([c]).sum())))
     sizes = []
     for count in range(max(1, len(first)), len(names) + 1):
-        whole = int(there[[baseline, *ranked[:count]]].all(axis=1).sum())
+        whole = int(shared(ranked[:count]).sum())
         sizes.append((whole * (count + 1), whole, count))
     cells, _, count = max(sizes)
     if not cells:
         raise UserError(f"model {model}: no task has both '{baseline}' and another condition")
-    conditions = [baseline, *sorted(ranked[:count], key=_natural)]
-    whole_tasks = sorted(there.index[there[conditions].all(axis=1)])
+    chosen = sorted(ranked[:count], key=_natural)
+    conditions, rows_used = [baseline, *chosen], shared(chosen)
+    tasks = [str(t) for t in means.index]
     block = Block(
-        [str(t) for t in whole_tasks],
+        [t for t, used in zip(tasks, rows_used, strict=True) if used],
         conditions,
-        *(w.loc[whole_tasks, conditions].to_numpy(np.float64) for w in wide.values()),
+        *(w[conditions].to_numpy(np.float64)[rows_used] for w in wide.values()),
     )
-    every = [(str(t), c) for t in there.index for c in [baseline, *names]]
-    inside = {(t, c) for t in block.tasks for c in conditions}
-    gaps = [(t, c) for t, c in every if not there.loc[t, c]]
-    return block, [cell for cell in every if cell not in inside and cell not in set(gaps)], gaps
+    every = [(t, c) for t in tasks for c in (baseline, *names)]
+    gaps = [(t, c) for k, t in enumerate(tasks) for c in (baseline, *names) if not there[c][k]]
+    elsewhere = {(t, c) for t in block.tasks for c in conditions} | set(gaps)
+    return block, [cell for cell in every if cell not in elsewhere], gaps
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
