@@ -44,7 +44,7 @@ def complete_block(
     there = {c: means[c].notna().to_numpy(dtype=bool) for c in (baseline, *names)}
 
     def shared(conditions: Sequence[str]) -> Bools:
-        return np.logical_and.reduce([there[baseline], *(there[c] for c in conditions)])
+        return np.array([there[c] for c in (baseline, *conditions)], dtype=np.bool_).all(axis=0)
 
     ranked = sorted(names, key=lambda c: (c not in first, -int(shared([c]).sum())))
     sizes = []

@@ -152,7 +152,7 @@ def _places(
     texts = {} if known is None else dict(zip(known["condition"], known["text"], strict=True))
     out = []
     for number, row in enumerate(found.overall.to_dict("records")):
-        here = {"model": str(row["model"]), "shots": int(row["shots"])}
+        here: dict[str, Any] = {"model": str(row["model"]), "shots": int(row["shots"])}
         stem = f"_{number + 1}" if len(found.overall) > 1 else ""
         mine = contrasts[
             (contrasts["model"] == here["model"]) & (contrasts["shots"] == here["shots"])

@@ -106,8 +106,10 @@ def summary_rows(found: SummaryAnalysis, macro: pd.DataFrame) -> Table:
             str(r["verdict"]),
         )
         rows.append(Row(cells, "", str(r["verdict"])))
-    columns = ("Condition", "Points", f"{level_of(found)} interval", "p", "p adj.", "Relative gain")
-    columns = (*columns, "Detectable", "Run error", "Random effects", "Verdict")
+    columns = (
+        *("Condition", "Points", f"{level_of(found)} interval", "p", "p adj.", "Relative gain"),
+        *("Detectable", "Run error", "Random effects", "Verdict"),
+    )
     first = macro.iloc[0]
     methods = " and ".join(
         f"{family} by {method}, {say.plural(int(part['family_size'].max()), 'test')}"
