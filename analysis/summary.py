@@ -144,7 +144,7 @@ def analyze_summary(
             raise UnknownName("confirmatory condition", name, [c for c in known if c != chosen])
     parts, overall, unused, absent = [], [], [], []
     for (model, shots), rows in table.groupby(["model", "shots"], sort=False):
-        group = {"model": str(model), "shots": int(str(shots))}
+        group: dict[str, Any] = {"model": str(model), "shots": int(str(shots))}
         block, spare, gaps = complete_block(rows, chosen, confirmatory, str(model))
         noise = run_noise(block.sds, block.runs)
         frame = _contrasts(block, noise, confirmatory, alpha, margin, tasks, seed)

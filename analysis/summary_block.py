@@ -44,7 +44,8 @@ def complete_block(
     there = {c: means[c].notna().to_numpy(dtype=bool) for c in (baseline, *names)}
 
     def shared(conditions: Sequence[str]) -> Bools:
-        return np.array([there[c] for c in (baseline, *conditions)], dtype=np.bool_).all(axis=0)
+        all_of_them = np.array([there[c] for c in (baseline, *conditions)])
+        return np.asarray(all_of_them.all(axis=0), dtype=np.bool_)
 
     ranked = sorted(names, key=lambda c: (c not in first, -int(shared([c]).sum())))
     sizes = []

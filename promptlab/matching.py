@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PAIR", "pairing_of", "same_place", "same_targets", "same_tasks"]
 
-PAIR = ["task", "item_id", "replicate"]
+PAIR = ["item_id", "replicate", "task", "model", "shots"]
 """What identifies a score of one prompt."""
 _EXAMPLES = 3
 
@@ -28,8 +27,10 @@ def same_tasks(
     notes: list[str],
 ) -> pd.DataFrame:
     """The rows of prompt k with its tasks called as the baseline's."""
-    mine = {t: set(r["item_id"]) for t, r in parts[0].groupby("task")}
-    theirs = {t: set(r["item_id"]) for t, r in parts[k].groupby("task")}
+    mine, theirs = (
+        {str(t): set(r["item_id"]) for t, r in part.groupby("task")}
+        for part in (parts[0], parts[k])
+    )
     lone, other = sorted(set(mine) - set(theirs)), sorted(set(theirs) - set(mine))
     pairs: dict[str, str] = {}
     if len(mine) == 1 and len(theirs) == 1 and lone:
@@ -73,9 +74,12 @@ def same_place(
             continue
         if any(len(v) > 1 for v in values):
             said = "; ".join(
-                f"{n}: {joined(v)}" for n, v in zip(names, map(_texts, values), strict=True)
+                f"{n}: {joined(_texts(v))}" for n, v in zip(names, values, strict=True)
             )
-            raise UserError(f"the prompts were asked with different {what}s ({said})")
+            raise UserError(
+                f"the prompts differ in the {what}, and one has several ({said}); compare one of "
+                "each at a time"
+            )
         said = ", ".join(f"{n} {v[0]}" for n, v in zip(names, values, strict=True))
         notes.append(
             f"The {what} differs ({said}): the difference is that of prompt and {what} together."
@@ -100,12 +104,12 @@ def pairing_of(
     import pandas as pd
 
     rows = []
-    for task in sorted(functools.reduce(lambda a, b: a & b, (set(p["task"]) for p in parts))):
+    for task in sorted(set.intersection(*({str(t) for t in p["task"].unique()} for p in parts))):
         keys = [
-            set(zip(p["item_id"], p["replicate"], strict=True))
-            for p in (part[part["task"] == task] for part in parts)
+            set(part.loc[part["task"] == task, PAIR].itertuples(index=False, name=None))
+            for part in parts
         ]
-        common = functools.reduce(lambda a, b: a & b, keys)
+        common = set.intersection(*keys)
         if not common:
             raise UnpairedScores(_why_nothing_pairs(task, keys, names, sources))
         alone = {f"only_{n}": len(k - common) for n, k in zip(names, keys, strict=True)}
@@ -118,9 +122,14 @@ def pairing_of(
 def _why_nothing_pairs(
     task: str, keys: Sequence[set[Any]], names: Sequence[str], sources: Sequence[Source]
 ) -> str:
-    counts = joined([f"{plural(len(k), 'item')} of {n}" for n, k in zip(names, keys, strict=True)])
+    counts = joined(
+        [
+            f"{plural(len({i for i, *_ in k}), 'item')} of {n}"
+            for n, k in zip(names, keys, strict=True)
+        ]
+    )
     shown = "; ".join(
-        f"{n} has {', '.join(str(i)[:24] for i, _ in sorted(k, key=str)[:_EXAMPLES])}"
+        f"{n} has {', '.join(str(i)[:24] for i, *_ in sorted(k, key=str)[:_EXAMPLES])}"
         for n, k in zip(names, keys, strict=True)
     )
     if all(s.kind == "lm-eval" for s in sources):
