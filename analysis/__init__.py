@@ -33,7 +33,7 @@ _HOMES = {
     "resampling": "CellResampling resample_cells",
     "resampled": "resample_scores",
     "replicated": "resampling_counts",
-    "macroboot": "MacroResampling bootstrap_t",
+    "macroboot": "MacroResampling",
     "confidence_sequences": "ConfidenceSequence confidence_sequence",
     "racing": "Race race",
     "raced": "Raced",

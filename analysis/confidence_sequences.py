@@ -18,13 +18,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 from scipy.optimize import brentq
 
 from promptlab.analysis.arrays import Array, Ints, paired
-from promptlab.analysis.results import NO_INTERVAL, Result
+from promptlab.analysis.results import NO_INTERVAL, Difference, plural
 from promptlab.errors import UserError
 
 __all__ = [
@@ -243,7 +243,7 @@ def _counted(values: Array, tilt: Array, times: Array) -> _Round:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class ConfidenceSequence(Result):
+class ConfidenceSequence(Difference):
     """A mean difference whose interval and p value hold at every look.
 
     Attributes:
@@ -258,8 +258,6 @@ class ConfidenceSequence(Result):
     lowers: tuple[float, ...]
     uppers: tuple[float, ...]
     waiting: int = 0
-
-    label: ClassVar[str] = "difference"
 
 
 def confidence_sequence(
@@ -311,7 +309,7 @@ def confidence_sequence(
         interval=(lowers[-1], uppers[-1]) if wealth.n else NO_INTERVAL,
         pvalue=min(1.0, 2 * math.exp(-best)) if wealth.n else math.nan,
         n=wealth.n,
-        method=f"confidence sequence by betting, {len(lowers) - 1} look(s)",
+        method=f"confidence sequence by betting, {plural(len(lowers) - 1, 'looks')}",
         level=level,
         note="" if wealth.n else "undefined: a task has no item",
         e_value=float(np.exp(now).mean()),

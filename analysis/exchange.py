@@ -7,8 +7,9 @@ share that draw; near the ceiling a t or sign-flip test of them rejects a true n
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy import signal, stats
@@ -25,9 +26,16 @@ _DIRECT = 20_000_000
 """Products of lengths up to which a convolution is summed directly rather than by FFT."""
 
 
+@dataclass(frozen=True, kw_only=True, repr=False)
+class LabelExchange(Resampled):
+    """A weighted difference of prompts, tested by exchanging their labels."""
+
+    label: ClassVar[str] = "weighted difference of the prompts"
+
+
 def label_exchange(
     scores: Any, weights: Any = None, *, n_resamples: int = RESAMPLES, seed: Seed = 0
-) -> Resampled:
+) -> LabelExchange:
     """Within-item label permutation test of a weighted difference between prompts, two-sided.
 
     The hypothesis is that all these prompts are the same. For right/wrong scores and equal weights
@@ -59,11 +67,11 @@ def label_exchange(
     if abs(w[w > 0].sum() - 1) > 1e-6 or abs(w[w < 0].sum() + 1) > 1e-6:
         raise UserError("positive weights must sum to 1 and negative ones to -1")
     p, used = exchange_p(table, w, n_resamples=n_resamples, rng=rng_from(seed))
-    return Resampled(
+    return LabelExchange(
         estimate=float((table @ w).mean()),
         pvalue=p,
         n=table.shape[0],
-        method=f"label permutation ({'exact' if not used else f'{used} resamples'})",
+        method=f"label permutation, {'exact' if not used else f'{used} resamples'}",
         n_resamples=used,
         mc_error=float(np.sqrt(p * (1 - p) / used)) if used else 0.0,
     )

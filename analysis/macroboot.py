@@ -11,12 +11,13 @@ import numpy as np
 from promptlab.analysis.arrays import Array, Ints, safe_divide
 from promptlab.analysis.bootstrap import sorted_quantile
 from promptlab.analysis.flips import EXACT_UNITS, Side, Statistic, flip_tests
+from promptlab.analysis.results import format_p, number, plural
 from promptlab.analysis.streams import block_sizes, draw_counts, stream
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["LEAST_TASKS", "MacroResampling", "bootstrap_t", "over_tasks"]
+__all__ = ["LEAST_TASKS", "MacroResampling", "bootstrap_t_limits", "over_tasks"]
 
 _TASKS, _FLIPS = 2, 3
 """First words of the places of streams."""
@@ -73,9 +74,11 @@ class MacroResampling:
     def __repr__(self) -> str:
         best = int(np.nanargmax(self.estimate)) if np.isfinite(self.estimate).any() else 0
         return (
-            f"{self.estimate.size} columns over {int(self.n_tasks.max())} tasks: the largest mean "
-            f"difference is {self.estimate[best]:.4g} (95 % interval {self.lower[best]:.4g} to "
-            f"{self.upper[best]:.4g}), adjusted p = {self.step_down[best]:.2g}"
+            f"Of {plural(self.estimate.size, 'columns')} over "
+            f"{plural(int(self.n_tasks.max()), 'tasks')}, number {best + 1} has the largest mean "
+            f"difference, {number(self.estimate[best])} (95 % interval {number(self.lower[best])} "
+            f"to {number(self.upper[best])}), {format_p(self.step_down[best])} after adjustment "
+            "for all (step-down max-T)."
         )
 
 
@@ -111,7 +114,7 @@ def over_tasks(
         draw_counts(stream(entropy, _TASKS, number), len(differences), size)
         for number, _, size in block_sizes(n_resamples)
     )
-    lower, upper = bootstrap_t(differences, np.concatenate([*blocks]), level=level)
+    lower, upper = bootstrap_t_limits(differences, np.concatenate([*blocks]), level=level)
     tail = np.full(count.size, (1 - level) / 2)
     ranked = np.sort(replicates, axis=1).T
     raw, single, down = flip_tests(
@@ -146,7 +149,9 @@ def over_tasks(
     )
 
 
-def bootstrap_t(differences: Array, counts: Ints, *, level: float = 0.95) -> tuple[Array, Array]:
+def bootstrap_t_limits(
+    differences: Array, counts: Ints, *, level: float = 0.95
+) -> tuple[Array, Array]:
     """Bootstrap-t interval of the mean of each column (Efron and Tibshirani 1993, section 12.5).
 
     Args:

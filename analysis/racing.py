@@ -19,7 +19,7 @@ from promptlab.analysis.arrays import Array
 from promptlab.analysis.confidence_sequences import Wealth, blocks_of
 from promptlab.analysis.race_rules import LEFT, Evidence, Goal, RaceRules, judge
 from promptlab.analysis.raced import Raced
-from promptlab.analysis.results import NO_INTERVAL
+from promptlab.analysis.results import NO_INTERVAL, plural
 from promptlab.errors import UnknownName, UserError
 
 if TYPE_CHECKING:
@@ -292,8 +292,8 @@ class Race:
 
     def __repr__(self) -> str:
         found = [f"{r.condition} {r.verdict}" for r in self.results()]
-        state = f"{len(self.running)} running" if self.running else "over"
-        return f"race after {self.block} block(s), {state}: {', '.join(found)}"
+        state = f"{len(self.running)} still run" if self.running else "it is over"
+        return f"Race after {plural(self.block, 'blocks')}, {state}: {', '.join(found)}."
 
 
 def race(

@@ -18,6 +18,7 @@ from promptlab.analysis.arrays import Array, Ints, Seed, product, safe_divide
 from promptlab.analysis.flips import Side, Statistic, Tally
 from promptlab.analysis.macroboot import MacroResampling, over_tasks
 from promptlab.analysis.replicated import Bootstrapped, Moments, bootstrap_columns
+from promptlab.analysis.results import unnested
 from promptlab.analysis.streams import (
     block_sizes,
     draw_signs,
@@ -106,8 +107,8 @@ class CellResampling:
     def __repr__(self) -> str:
         found = int((self.step_down <= 1 - self.level).sum())
         return (
-            f"{self.n.size} cells ({self.n.shape[0]} tasks x {self.n.shape[1]} columns): {found} "
-            f"differ from 0 at {1 - self.level:.2g} with step-down max-T; {self.method}"
+            f"Of {self.n.size} cells ({self.n.shape[0]} tasks x {self.n.shape[1]} columns) {found} "
+            f"differ from 0 at {1 - self.level:.2g} by step-down max-T ({unnested(self.method)})."
         )
 
 

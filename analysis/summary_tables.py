@@ -55,7 +55,7 @@ class SummaryTable:
 
     def __repr__(self) -> str:
         tasks, conditions = (self.frame[c].nunique() for c in ("task", "condition"))
-        return f"summary of {tasks} tasks x {conditions} conditions, {len(self.frame)} means"
+        return f"A summary of {tasks} tasks x {conditions} conditions, {len(self.frame)} means."
 
 
 def read_summary(

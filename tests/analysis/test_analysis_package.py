@@ -25,6 +25,11 @@ def test_every_public_name_has_one_home() -> None:
     assert sorted(names) == pa.__all__
 
 
+def test_no_public_name_has_two_homes() -> None:
+    names = " ".join(pa._HOMES.values()).split()
+    assert not {name for name in names if names.count(name) > 1}
+
+
 def test_public_names_are_exported_by_their_modules() -> None:
     for name, module in pa._WHERE.items():
         assert name in importlib.import_module(f"promptlab.analysis.{module}").__all__

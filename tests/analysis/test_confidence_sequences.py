@@ -121,7 +121,7 @@ def test_a_large_difference_is_found_and_repr_is_a_sentence() -> None:
     assert found.pvalue < 1e-4
     assert found.e_value > 1e4
     assert repr(found).startswith("difference 1 (95 % interval")
-    assert "4 look(s)" in repr(found)
+    assert "4 looks" in repr(found)
     assert found.to_frame()["lower"].iloc[0] == found.interval[0]
 
 
