@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: quickstart test lint types bench setup clean
+.PHONY: quickstart test lint types bench bench-statistics setup clean
 
 quickstart: $(VENV)/.local  ## a real experiment on a real model, on this machine, no key
 	$(BIN)/promptlab models pull smollm2-135m
@@ -24,6 +24,9 @@ types: $(VENV)/.dev  ## the folders are laid out as the package they become
 
 bench: $(VENV)/.dev  ## what it costs, beside its targets; ARGS=--quick, ARGS=--million, ARGS=--help
 	$(BIN)/python benchmarks/bench.py $(ARGS)
+
+bench-statistics: $(VENV)/.dev  ## the statistics beside scipy, and a table of a million scores; ARGS=--quick
+	$(BIN)/python benchmarks/bench_statistics.py $(ARGS)
 
 setup: $(VENV)/.dev  ## everything a developer needs
 

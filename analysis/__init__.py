@@ -28,6 +28,10 @@ _HOMES = {
     "tables": "check_scores read_scores",
     "contrast_table": "CONTRAST_COLUMNS contrasts",
     "maxt": "MaxT max_t",
+    "resampling": "CellResampling resample_cells",
+    "resampled": "resample_scores",
+    "replicated": "resampling_counts",
+    "macroboot": "MacroResampling",
     "crossfit": "CrossFit cross_fit",
     "effects": (
         "cliffs_delta cohens_d_av cohens_d_z cohens_g hedges_g_av hedges_g_z kendall_w "

@@ -164,7 +164,6 @@ class Icc(Result):
 
     f: float
 
-    label: ClassVar[str] = "ICC"
     unit: ClassVar[str] = "targets"
 
 

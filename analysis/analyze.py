@@ -66,7 +66,19 @@ def analyze_scores(
     n_permutations: int = 2000,
     seed: int = 0,
 ) -> Analysis:
-    """All analyses of a table of scores; arguments as in `contrasts` and `best_of_stimuli`."""
+    """All analyses of a table of scores; arguments as in `contrasts` and `best_of_stimuli`.
+
+    Examples:
+        >>> import pandas as pd
+        >>> rows = [("original", i, s) for i, s in enumerate([0, 0, 1, 1, 0, 1, 0, 1])]
+        >>> rows += [("EP02", i, s) for i, s in enumerate([1, 0, 1, 1, 1, 1, 1, 1])]
+        >>> scores = pd.DataFrame(rows, columns=["condition", "item_id", "score"])
+        >>> found = analyze_scores(scores)
+        >>> found.contrasts[["level", "condition", "difference", "verdict"]]
+           level condition  difference       verdict
+        0  macro      EP02       0.375  inconclusive
+        1   cell      EP02       0.375  inconclusive
+    """
     table = check_scores(scores)
     found = contrasts(
         table,

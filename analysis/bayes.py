@@ -11,7 +11,7 @@ from scipy import optimize, stats
 
 from promptlab.analysis.arguments import check_counts, check_numbers
 from promptlab.analysis.intervals import critical_z
-from promptlab.analysis.results import Result
+from promptlab.analysis.results import RIGHT, Difference, number
 from promptlab.errors import UserError
 
 __all__ = ["PosteriorDifference", "dirichlet_difference", "probability_of_gain"]
@@ -37,7 +37,7 @@ def _check_prior(prior: float) -> None:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class PosteriorDifference(Result):
+class PosteriorDifference(Difference):
     """Posterior of p_gain - p_loss; the estimate is the observed difference.
 
     Attributes:
@@ -52,8 +52,10 @@ class PosteriorDifference(Result):
     probability_equivalent: float
     margin: float
 
-    label: ClassVar[str] = "difference"
-    unit: ClassVar[str] = "pairs"
+    words: ClassVar[tuple[str, str, str]] = RIGHT
+
+    def _remark(self) -> str:
+        return f"the probability that the variant is better is {number(self.probability_better)}"
 
 
 def dirichlet_difference(

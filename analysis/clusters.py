@@ -11,7 +11,7 @@ from scipy import stats
 
 from promptlab.analysis.arrays import Seed, as_vector
 from promptlab.analysis.intervals import critical_z
-from promptlab.analysis.results import NO_INTERVAL, Result
+from promptlab.analysis.results import NO_INTERVAL, Result, plural
 from promptlab.analysis.several import labels_of
 from promptlab.analysis.signflip import Alternative, SignFlip, sign_flip
 
@@ -39,6 +39,9 @@ class ClusteredMean(Result):
     design_effect: float
 
     label: ClassVar[str] = "mean"
+
+    def _counted(self) -> str:
+        return f"{plural(self.n, self.unit)} in {plural(self.clusters, 'clusters')}"
 
 
 def clustered_mean(values: Any, clusters: Any, *, level: float = 0.95) -> ClusteredMean:
@@ -123,5 +126,5 @@ def cluster_sign_flip(
         found,
         estimate=float(x.mean()),
         n=x.size,
-        method=f"{found.method} of {sums.size} whole clusters",
+        method=f"{found.method}, {sums.size} whole clusters",
     )

@@ -110,13 +110,23 @@ def contrasts(
         UserError: a wrong argument or a malformed table.
         UnknownName: the baseline or a confirmatory condition is not in the table.
         UnpairedScores: the rows do not pair; the message says why.
+
+    Examples:
+        >>> import pandas as pd
+        >>> rows = [("original", i, s) for i, s in enumerate([0, 0, 1, 1, 0, 1, 0, 1])]
+        >>> rows += [("EP02", i, s) for i, s in enumerate([1, 0, 1, 1, 1, 1, 1, 1])]
+        >>> scores = pd.DataFrame(rows, columns=["condition", "item_id", "score"])
+        >>> found = contrasts(scores)
+        >>> found.loc[found["level"] == "cell", ["condition", "difference", "gained", "lost"]]
+          condition  difference  gained  lost
+        1      EP02       0.375       3     0
     """
     import pandas as pd
 
     _check_arguments(alpha, margin, missing, tasks)
     table = check_scores(scores)
     valence, stimuli = _about(conditions)
-    known = list(dict.fromkeys(table["condition"]))
+    known = [str(c) for c in table["condition"].unique()]
     for name in confirmatory:
         if name not in known:
             raise UnknownName("confirmatory condition", name, known)

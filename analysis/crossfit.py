@@ -12,7 +12,7 @@ from scipy import stats
 from promptlab.analysis.arguments import as_numbers
 from promptlab.analysis.arrays import Array, Ints, Seed, as_vector, rng_from
 from promptlab.analysis.intervals import critical_z
-from promptlab.analysis.results import NO_INTERVAL, Result
+from promptlab.analysis.results import NO_INTERVAL, Result, Scale, number, plural
 from promptlab.analysis.several import labels_of
 from promptlab.errors import UserError
 
@@ -41,7 +41,15 @@ class CrossFit(Result):
     average: float
     n_splits: int
 
-    label: ClassVar[str] = "cross-fit difference of the best stimulus"
+    label: ClassVar[str] = "cross-fit gain of the best stimulus"
+    scale: ClassVar[Scale] = "points"
+
+    def _counted(self) -> str:
+        return plural(self.n, "tasks" if self.method.endswith("tasks") else "items")
+
+    def _remark(self) -> str:
+        gain = number(self.naive, self.scale)
+        return f"chosen and measured on the same items, the best would show {gain} points"
 
 
 def cross_fit(
@@ -70,6 +78,16 @@ def cross_fit(
 
     Raises:
         UserError: missing scores, lengths that differ, fewer than two folds.
+
+    Examples:
+        Ten stimuli that do nothing:
+
+        >>> rng = np.random.default_rng(8)
+        >>> original, variants = rng.random(200) < 0.6, rng.random((200, 10)) < 0.6
+        >>> cross_fit(original, variants, n_splits=5, seed=0)
+        The cross-fit gain of the best stimulus is -1.4 points (95 % interval -9.9 to +7.1) on 200
+        items, p = 0.75 (cross-fit winner, 5 splits, t over items). Chosen and measured on the
+        same items, the best would show +4.5 points.
     """
     x = as_vector(original, "original", least=2)
     y = as_numbers(variants, "variants")
@@ -113,7 +131,7 @@ def cross_fit(
         interval=interval,
         pvalue=p,
         n=n,
-        method=f"cross-fit winner, {len(splits)} split(s), t over {over}",
+        method=f"cross-fit winner, {plural(len(splits), 'splits')}, t over {over}",
         level=level,
         note="" if se > 0 else "degenerate: zero variance" if n > 1 else "one task: no interval",
         se=se,

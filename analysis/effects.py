@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from scipy import special
@@ -28,15 +29,22 @@ __all__ = [
 ]
 
 
-def cohens_g(gains: int, losses: int) -> Result:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class CohenG(Result):
+    """Share of gains among the changed answers, minus one half."""
+
+    unit: ClassVar[str] = "discordant pairs"
+
+
+def cohens_g(gains: int, losses: int) -> CohenG:
     """Cohen's g = gains / (gains + losses) - 1/2; undefined without discordant pairs."""
     check_counts(gains=gains, losses=losses)
     total = int(gains + losses)
     if total == 0:
-        return Result(
+        return CohenG(
             estimate=math.nan, n=0, method="Cohen's g", note="undefined: no discordant pair"
         )
-    return Result(estimate=gains / total - 0.5, n=total, method="Cohen's g")
+    return CohenG(estimate=gains / total - 0.5, n=total, method="Cohen's g")
 
 
 def _small_sample(df: float, approximate: bool) -> float:
@@ -128,13 +136,20 @@ def rank_biserial(differences: Any, *, zeros: Literal["drop", "pratt"] = "pratt"
     )
 
 
-def kendall_w(scores: Any) -> Result:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class KendallW(Result):
+    """Agreement of the tasks on the order of the prompts."""
+
+    unit: ClassVar[str] = "tasks"
+
+
+def kendall_w(scores: Any) -> KendallW:
     """Kendall's W: how far the tasks (rows) agree on the order of the prompts (columns), 0 to 1.
 
     It is Friedman's chi-squared over its largest value, N (k - 1); tie-corrected.
     """
     found = friedman(scores)
-    return Result(
+    return KendallW(
         estimate=found.kendall_w,
         pvalue=found.pvalue,
         n=found.n,

@@ -12,14 +12,14 @@ from scipy import stats
 from promptlab.analysis.arguments import check_counts, check_numbers
 from promptlab.analysis.arrays import Array, as_vector, safe_divide
 from promptlab.analysis.intervals import tango_limits, tango_z
-from promptlab.analysis.results import Result
+from promptlab.analysis.results import Difference, format_p
 from promptlab.errors import UserError
 
 __all__ = ["Tost", "tost_t", "tost_t_p", "tost_tango", "tost_tango_p"]
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Tost(Result):
+class Tost(Difference):
     """Two one-sided tests; `pvalue` is the larger, the interval has level 1 - 2 alpha.
 
     Attributes:
@@ -36,8 +36,10 @@ class Tost(Result):
     z_lower: float
     z_upper: float
 
-    label: ClassVar[str] = "difference"
     unit: ClassVar[str] = "pairs"
+
+    def _test(self) -> str:
+        return f"{format_p(self.pvalue)} for equivalence within {100 * self.margin:g} points"
 
 
 def _check(margin: float, alpha: float) -> None:
@@ -60,6 +62,11 @@ def tost_t(differences: Any, margin: float, *, alpha: float = 0.05) -> Tost:
     """Equivalence of a mean difference (of tasks, or of graded items) by t.
 
     Undefined, with a note, for one value or values without variation.
+
+    Examples:
+        >>> tost_t([0.004, -0.003, 0.006, 0.001, -0.005, 0.002], margin=0.02)
+        The variant scored 0.1 points higher than the original (90 % interval -0.3 to +0.4) on 6
+        pairs, p < 0.0001 for equivalence within 2 points (TOST by t).
     """
     _check(margin, alpha)
     d = as_vector(differences, "differences")
@@ -68,7 +75,7 @@ def tost_t(differences: Any, margin: float, *, alpha: float = 0.05) -> Tost:
     common: dict[str, Any] = {
         "estimate": mean,
         "n": n,
-        "method": f"TOST by t, margin {margin:g}",
+        "method": "TOST by t",
         "level": 1 - 2 * alpha,
         "margin": margin,
     }
@@ -118,7 +125,7 @@ def tost_tango(gains: int, losses: int, n: int, margin: float, *, alpha: float =
         interval=(float(low), float(high)),
         pvalue=max(p_lower, p_upper),
         n=n,
-        method=f"TOST by Tango's score, margin {margin:g}",
+        method="TOST by Tango's score",
         level=1 - 2 * alpha,
         margin=margin,
         p_lower=p_lower,

@@ -13,7 +13,7 @@ from promptlab.analysis.arguments import as_numbers
 from promptlab.analysis.arrays import Array, paired, safe_divide
 from promptlab.analysis.intervals import critical_z
 from promptlab.analysis.macro import Generalize
-from promptlab.analysis.results import NO_INTERVAL, Result
+from promptlab.analysis.results import NO_INTERVAL, Difference
 from promptlab.analysis.several import labels_of
 from promptlab.errors import UnknownName, UserError
 
@@ -21,7 +21,7 @@ __all__ = ["MacroDifference", "macro_difference", "normalized"]
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class MacroDifference(Result):
+class MacroDifference(Difference):
     """Mean over tasks of the per-task mean differences; every task counts the same.
 
     Attributes:

@@ -11,7 +11,7 @@ from scipy import optimize, stats
 
 from promptlab.analysis.arrays import Array, Seed, as_vector, paired, rng_from
 from promptlab.analysis.intervals import critical_z
-from promptlab.analysis.results import Resampled, Result
+from promptlab.analysis.results import Resampled, Result, plural
 from promptlab.errors import UserError
 
 __all__ = ["BayesHierarchy", "BayesSignedRank", "bayes_hierarchy", "bayes_signed_rank"]
@@ -119,7 +119,7 @@ def bayes_hierarchy(
         n=y.size,
         method=f"normal hierarchy by quadrature, half-Cauchy({scale:g}) on tau",
         level=level,
-        note=f"{dropped} task(s) without variance left out" if dropped else "",
+        note=f"{plural(dropped, 'tasks')} without variance left out" if dropped else "",
         sd=sd,
         probability_positive=1 - cdf(0.0),
         probability_equivalent=cdf(margin) - cdf(-margin),

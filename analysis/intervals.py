@@ -15,10 +15,12 @@ from scipy import stats
 
 from promptlab.analysis.arguments import check_counts, check_numbers
 from promptlab.analysis.arrays import Array, as_vector, safe_divide
-from promptlab.analysis.results import Result
+from promptlab.analysis.results import RIGHT, Difference, Result, Scale
 from promptlab.errors import UserError
 
 __all__ = [
+    "PairedDifference",
+    "Proportion",
     "StudentT",
     "beta_interval",
     "bonett_price",
@@ -33,6 +35,21 @@ __all__ = [
 ]
 
 
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Proportion(Result):
+    """A share of right answers."""
+
+    label: ClassVar[str] = "proportion"
+    scale: ClassVar[Scale] = "percent"
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class PairedDifference(Difference):
+    """Accuracy of the variant minus accuracy of the original, on the same items."""
+
+    words: ClassVar[tuple[str, str, str]] = RIGHT
+
+
 def critical_z(level: float) -> float:
     """Two-sided normal quantile of a confidence level."""
     check_numbers(level=level)
@@ -41,25 +58,25 @@ def critical_z(level: float) -> float:
     return float(stats.norm.isf((1 - level) / 2))
 
 
-def wilson(successes: int, n: int, *, level: float = 0.95) -> Result:
+def wilson(successes: int, n: int, *, level: float = 0.95) -> Proportion:
     """Wilson (1927) score interval of one proportion."""
     return _proportion(successes, n, level, "wilson", "Wilson score interval")
 
 
-def clopper_pearson(successes: int, n: int, *, level: float = 0.95) -> Result:
+def clopper_pearson(successes: int, n: int, *, level: float = 0.95) -> Proportion:
     """Clopper and Pearson (1934) exact interval of one proportion."""
     return _proportion(successes, n, level, "exact", "Clopper-Pearson exact interval")
 
 
-def _proportion(successes: int, n: int, level: float, how: str, method: str) -> Result:
+def _proportion(successes: int, n: int, level: float, how: str, method: str) -> Proportion:
     check_counts(n, successes=successes)
     critical_z(level)
     ci = stats.binomtest(int(successes), int(n)).proportion_ci(level, method=how)
     interval = (float(ci.low), float(ci.high))
-    return Result(estimate=successes / n, interval=interval, n=n, method=method, level=level)
+    return Proportion(estimate=successes / n, interval=interval, n=n, method=method, level=level)
 
 
-def beta_interval(successes: int, n: int, *, prior: float = 1.0, level: float = 0.95) -> Result:
+def beta_interval(successes: int, n: int, *, prior: float = 1.0, level: float = 0.95) -> Proportion:
     """Equal-tailed posterior interval of a proportion under a Beta(prior, prior) prior.
 
     The estimate is the observed proportion, not the posterior mean.
@@ -71,7 +88,7 @@ def beta_interval(successes: int, n: int, *, prior: float = 1.0, level: float = 
         raise UserError(f"the prior must be above 0, not {prior}")
     a, b = successes + prior, n - successes + prior
     low, high = stats.beta.ppf([(1 - level) / 2, (1 + level) / 2], a, b)
-    return Result(
+    return Proportion(
         estimate=successes / n,
         interval=(float(low), float(high)),
         n=n,
@@ -80,12 +97,12 @@ def beta_interval(successes: int, n: int, *, prior: float = 1.0, level: float = 
     )
 
 
-def jeffreys(successes: int, n: int, *, level: float = 0.95) -> Result:
+def jeffreys(successes: int, n: int, *, level: float = 0.95) -> Proportion:
     """Jeffreys interval, Beta(1/2, 1/2), closed at 0 and 1 (Brown, Cai and DasGupta 2001)."""
     result = beta_interval(successes, n, prior=0.5, level=level)
     low = 0.0 if successes == 0 else result.interval[0]
     high = 1.0 if successes == n else result.interval[1]
-    return Result(
+    return Proportion(
         estimate=result.estimate, interval=(low, high), n=n, method="Jeffreys interval", level=level
     )
 
@@ -132,7 +149,7 @@ def tango_limits(gains: Any, losses: Any, n: Any, *, level: float = 0.95) -> tup
     return solve(-1.0, z), solve(1.0, z)
 
 
-def tango(gains: int, losses: int, n: int, *, level: float = 0.95) -> Result:
+def tango(gains: int, losses: int, n: int, *, level: float = 0.95) -> PairedDifference:
     """Tango (1998) score interval of a paired difference of proportions: the default.
 
     Args:
@@ -140,10 +157,15 @@ def tango(gains: int, losses: int, n: int, *, level: float = 0.95) -> Result:
         losses: items right in the original, wrong in the variant.
         n: all pairs.
         level: confidence level.
+
+    Examples:
+        >>> tango(gains=18, losses=7, n=100)
+        The variant was right 11.0 points more often than the original (95 % interval +1.3 to
+        +21.0) on 100 items (Tango score interval).
     """
     check_counts(n, gains=gains, losses=losses)
     low, high = tango_limits(gains, losses, n, level=level)
-    return Result(
+    return PairedDifference(
         estimate=(gains - losses) / n,
         interval=(float(low), float(high)),
         n=n,
@@ -152,12 +174,12 @@ def tango(gains: int, losses: int, n: int, *, level: float = 0.95) -> Result:
     )
 
 
-def bonett_price(gains: int, losses: int, n: int, *, level: float = 0.95) -> Result:
+def bonett_price(gains: int, losses: int, n: int, *, level: float = 0.95) -> PairedDifference:
     """Bonett and Price (2012): Wald after adding one gain and one loss. The estimate is raw."""
     check_counts(n, gains=gains, losses=losses)
     up, down = (gains + 1) / (n + 2), (losses + 1) / (n + 2)
     half = critical_z(level) * math.sqrt((up + down - (up - down) ** 2) / (n + 2))
-    return Result(
+    return PairedDifference(
         estimate=(gains - losses) / n,
         interval=(max(-1.0, up - down - half), min(1.0, up - down + half)),
         n=n,
@@ -166,7 +188,9 @@ def bonett_price(gains: int, losses: int, n: int, *, level: float = 0.95) -> Res
     )
 
 
-def newcombe(both: int, gains: int, losses: int, neither: int, *, level: float = 0.95) -> Result:
+def newcombe(
+    both: int, gains: int, losses: int, neither: int, *, level: float = 0.95
+) -> PairedDifference:
     """Newcombe (1998) method 10 for a paired difference: two Wilson intervals and phi.
 
     Args:
@@ -193,7 +217,7 @@ def newcombe(both: int, gains: int, losses: int, neither: int, *, level: float =
     v, o = variant.estimate, original.estimate
     low = (v - o) - reach(v - variant.interval[0], original.interval[1] - o)
     high = (v - o) + reach(variant.interval[1] - v, o - original.interval[0])
-    return Result(
+    return PairedDifference(
         estimate=(gains - losses) / n,
         interval=(low, high),
         n=n,

@@ -17,6 +17,7 @@ from scipy import optimize, special, stats
 
 from promptlab.analysis.arrays import Array, Ints, as_vector
 from promptlab.analysis.intervals import critical_z
+from promptlab.analysis.results import as_sentences, format_p, number, plural, unnested
 from promptlab.analysis.several import Several, labels_of
 from promptlab.errors import UserError
 
@@ -57,6 +58,20 @@ class LogisticModel(Several):
     def coef(self) -> Array:
         """The estimates under their usual name."""
         return self.estimate
+
+    def __repr__(self) -> str:
+        low, high = self.interval
+        changes = " and ".join(
+            f"by {number(self.estimate[k])} ({100 * self.level:.6g} % interval {number(low[k])} to "
+            f"{number(high[k])}, {format_p(self.pvalue[k])}) under {name}"
+            for k, name in enumerate(self.names)
+            if name != "intercept"
+        )
+        said = (
+            f"Compared with the reference, the log odds of a right answer change {changes}, from "
+            f"{plural(self.n, 'answers')} ({unnested(self.method)})"
+        )
+        return as_sentences(said, self.note)
 
 
 def fitted(

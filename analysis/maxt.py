@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from promptlab.analysis.arrays import TIE, Array, Ints, Seed, rng_from, safe_divide
+from promptlab.analysis.arrays import Array, Seed, rng_from
+from promptlab.analysis.flips import EXACT_UNITS, Side, Statistic, flip_tests, studentised
+from promptlab.analysis.results import format_p, number, plural, sided
 from promptlab.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["MaxT", "max_t"]
-
-_EXACT_UNITS = 20
-"""Up to this many units all sign patterns are used."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -58,18 +56,19 @@ class MaxT:
         return pd.DataFrame({name: getattr(self, name) for name in columns})
 
     def __repr__(self) -> str:
-        k = self.best
+        k, size = self.best, self.estimate.size
         return (
-            f"largest of {self.estimate.size} differences {self.estimate[k]:.4g}, adjusted "
-            f"p = {self.step_down[k]:.2g}, {self.n} units; {self.method}"
+            f"Of {plural(size, 'contrasts')} over {plural(self.n, 'units')}, number {k + 1} stands "
+            f"out most: its mean difference is {number(float(self.estimate[k]))}, "
+            f"{format_p(float(self.step_down[k]))} after adjustment for all {size} ({self.method})."
         )
 
 
 def max_t(
     differences: Any,
     *,
-    statistic: Literal["t", "mean"] = "t",
-    side: Literal["abs", "upper"] = "abs",
+    statistic: Statistic = "t",
+    side: Side = "abs",
     n_resamples: int = 10_000,
     seed: Seed = 0,
 ) -> MaxT:
@@ -88,6 +87,18 @@ def max_t(
 
     Raises:
         UserError: missing values, or fewer than two units.
+
+    Examples:
+        Three stimuli over eight tasks, of which the first helps:
+
+        >>> noise = np.random.default_rng(0).normal(0, 0.02, size=(8, 3))
+        >>> found = max_t(noise + [0.05, 0, 0])
+        >>> found
+        Of 3 contrasts over 8 units, number 1 stands out most: its mean difference is 0.04748, p =
+        0.0078 after adjustment for all 3 (step-down max-T of the t, two-sided, all sign
+        patterns).
+        >>> found.step_down.round(3)
+        array([0.008, 0.828, 0.828])
     """
     d = np.asarray(differences, dtype=np.float64)
     if d.ndim != 2 or d.shape[0] < 2 or d.shape[1] < 1:
@@ -95,62 +106,24 @@ def max_t(
     if not np.isfinite(d).all():
         raise UserError("max-T needs every unit in every contrast; leave incomplete units out")
     n = d.shape[0]
-    exact = n <= _EXACT_UNITS
-    observed = _statistic(d.sum(axis=0)[None, :], d, statistic)[0]
-    ranked = np.abs(observed) if side == "abs" else observed
-    order = np.argsort(-ranked, kind="stable")
-    raw, single, successive = (np.zeros(d.shape[1], np.int64) for _ in range(3))
-    for signs in _sign_patterns(n, 0 if exact else n_resamples, rng_from(seed)):
-        null = _statistic(signs @ d, d, statistic)
-        null = np.abs(null) if side == "abs" else null
-        raw += (null >= ranked - TIE).sum(axis=0)
-        single += (null.max(axis=1)[:, None] >= ranked - TIE).sum(axis=0)
-        maxima = np.maximum.accumulate(null[:, order[::-1]], axis=1)[:, ::-1]
-        successive[order] += (maxima >= ranked[order] - TIE).sum(axis=0)
-
-    def share(hits: Ints) -> Array:
-        return hits / 2**n if exact else (1 + hits) / (n_resamples + 1)
-
-    down = np.empty(d.shape[1])
-    down[order] = np.maximum.accumulate(share(successive)[order])
+    raw, single, down = flip_tests(
+        d,
+        [np.arange(d.shape[1])],
+        statistic=statistic,
+        side=side,
+        n_resamples=n_resamples,
+        rng=rng_from(seed),
+    )
+    exact = n <= EXACT_UNITS
     how = "all sign patterns" if exact else f"{n_resamples} sign patterns"
     return MaxT(
         estimate=d.mean(axis=0),
-        statistic=observed,
-        pvalue=share(raw),
-        single_step=share(single),
+        statistic=studentised(d) if statistic == "t" else d.mean(axis=0),
+        pvalue=raw,
+        single_step=single,
         step_down=down,
         n=n,
-        method=f"max-T of the {statistic}, {side}, {how}",
+        method=f"step-down max-T of the {statistic}, "
+        f"{'two-sided' if side == 'abs' else sided('greater')}, {how}",
         n_resamples=0 if exact else n_resamples,
     )
-
-
-def _sign_patterns(n: int, n_resamples: int, rng: np.random.Generator) -> Iterator[Array]:
-    """Blocks of sign patterns: all 2^n of them, or so many random ones."""
-    block = 1 << 15
-    for start in range(0, n_resamples or 2**n, block):
-        if n_resamples:
-            size = min(block, n_resamples - start)
-            flips = rng.integers(0, 2, size=(size, n), dtype=np.int8)
-        else:
-            numbers = np.arange(start, min(start + block, 2**n))
-            flips = ((numbers[:, None] >> np.arange(n)) & 1).astype(np.int8)
-        yield 1.0 - 2.0 * flips.astype(np.float64)
-
-
-def _statistic(sums: Array, d: Array, statistic: str) -> Array:
-    """Means or paired t values from signed sums; the squares do not change with the signs.
-
-    A contrast whose differences are all alike has an infinite t, one of zeros has 0.
-    """
-    n = d.shape[0]
-    means = sums / n
-    if statistic == "mean":
-        return np.asarray(means)
-    squares = (d**2).sum(axis=0)
-    variance = np.maximum(squares - n * means**2, 0.0) / (n - 1)
-    flat = variance <= 1e-15 * np.maximum(squares, 1e-300)
-    t = safe_divide(means, np.sqrt(np.where(flat, 1.0, variance) / n))
-    infinite = np.where(np.abs(means) < 1e-15, 0.0, np.copysign(np.inf, means))
-    return np.where(flat, infinite, t)

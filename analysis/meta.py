@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -11,7 +13,7 @@ from scipy import optimize, stats
 
 from promptlab.analysis.arrays import Array, paired
 from promptlab.analysis.intervals import critical_z
-from promptlab.analysis.results import NO_INTERVAL, Result
+from promptlab.analysis.results import NO_INTERVAL, Result, plural
 from promptlab.errors import UnknownName, UserError
 
 __all__ = ["Pooled", "random_effects"]
@@ -47,7 +49,17 @@ class Pooled(Result):
     dropped: int
 
     label: ClassVar[str] = "pooled difference"
-    unit: ClassVar[str] = "tasks"
+    unit: ClassVar[str] = "estimates"
+    notes: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {"fewer than two tasks with a variance": "fewer than two estimates have a variance"}
+    )
+
+    def _remark(self) -> str:
+        if math.isnan(self.tau2):
+            return ""
+        if self.tau2 == 0:
+            return "no variation of the true differences is seen"
+        return f"the true differences vary with a standard deviation of {self.tau2**0.5:.2g}"
 
 
 def random_effects(
@@ -112,7 +124,9 @@ def random_effects(
     w = 1 / (v + tau2)
     mu, se = float(w @ y / w.sum()), math.sqrt(1 / float(w.sum()))
     law: Any = stats.norm
-    critical, notes = z, [f"{dropped} task(s) without variance left out"] if dropped else []
+    critical, notes = z, list[str]()
+    if dropped:
+        notes.append(f"{plural(dropped, 'estimates')} without variance left out")
     if hartung_knapp:
         law = stats.t(k - 1)
         critical = float(law.isf((1 - level) / 2))

@@ -43,7 +43,7 @@ class MixedModel(Several):
     loglik: float
     converged: bool
 
-    label: ClassVar[str] = "linear mixed model"
+    label: ClassVar[str] = "coefficients of the linear mixed model"
     unit: ClassVar[str] = "rows"
     columns: ClassVar[tuple[str, ...]] = ("se",)
 

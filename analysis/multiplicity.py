@@ -35,6 +35,12 @@ def adjust(pvalues: Any, method: Adjustment = "holm") -> Array:
     Raises:
         UserError: a p value outside [0, 1].
         UnknownName: another method.
+
+    Examples:
+        >>> adjust([0.01, 0.04, 0.03]).round(3)
+        array([0.03, 0.06, 0.06])
+        >>> adjust([0.01, 0.04, 0.03], "BH").round(3)
+        array([0.03, 0.04, 0.04])
     """
     if method not in ADJUSTMENTS:
         raise UnknownName("adjustment", str(method), ADJUSTMENTS)

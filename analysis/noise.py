@@ -10,8 +10,8 @@ import numpy as np
 
 from promptlab.analysis.arrays import TIE, Seed, paired
 from promptlab.analysis.intervals import critical_z, t_interval
-from promptlab.analysis.results import Result
-from promptlab.analysis.several import labels_of, number
+from promptlab.analysis.results import Result, number
+from promptlab.analysis.several import labels_of
 from promptlab.analysis.signflip import sign_flip
 
 __all__ = ["NoiseFloor", "noise_floor"]
@@ -38,11 +38,11 @@ class NoiseFloor(Result):
     label: ClassVar[str] = "A/A difference"
     unit: ClassVar[str] = "pairs"
 
-    def __repr__(self) -> str:
-        where = f" (in '{self.task}')" if self.task else ""
+    def _remark(self) -> str:
+        where = f" in '{self.task}'" if self.task else ""
         return (
-            f"{super().__repr__()}; {100 * self.discordance:.3g} % of the items changed, largest "
-            f"difference {number(self.largest_task)}{where}"
+            f"{number(self.discordance, 'percent')} % of the items changed, and the largest "
+            f"difference{where} is {number(self.largest_task)}"
         )
 
 

@@ -46,7 +46,7 @@ class Friedman(Result):
     kendall_w: float
     nemenyi_p: Array
 
-    label: ClassVar[str] = "Friedman chi-squared"
+    label: ClassVar[str] = "Friedman's chi-squared"
     unit: ClassVar[str] = "tasks"
 
     def critical_difference(self, alpha: float = 0.05) -> float:
@@ -65,7 +65,11 @@ def cochran_q(scores: Any) -> CochranQ:
     top = (k - 1) * (k * float((columns**2).sum()) - float(columns.sum()) ** 2)
     q = top / bottom if bottom > 0 else 0.0
     return CochranQ(
-        estimate=q, pvalue=float(stats.chi2.sf(q, k - 1)), n=n, method="Cochran's Q", df=k - 1
+        estimate=q,
+        pvalue=float(stats.chi2.sf(q, k - 1)),
+        n=n,
+        method=f"chi-squared, {k - 1} df",
+        df=k - 1,
     )
 
 

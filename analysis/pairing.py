@@ -54,6 +54,7 @@ class Grid:
         truncated: rows x conditions, whether the answer was cut off.
         item_starts: first row of each item.
         task_starts: first item of each task.
+        items: their ids, sorted within a task.
     """
 
     model: str
@@ -67,6 +68,7 @@ class Grid:
     truncated: Bools
     item_starts: Ints
     task_starts: Ints
+    items: tuple[str, ...]
 
     @property
     def item_task(self) -> Ints:
@@ -127,7 +129,7 @@ def grids(scores: pd.DataFrame, baseline: str, order: Sequence[str] = ()) -> Ite
         UnpairedScores: within a task answers were read or scored in two ways, or a condition and
             the baseline share no item.
     """
-    known = list(dict.fromkeys(scores["condition"]))
+    known = [str(c) for c in scores["condition"].unique()]
     if baseline not in known:
         raise UnknownName("baseline", baseline, known, f"conditions: {', '.join(known)}")
     if len(known) < 2:
@@ -176,6 +178,7 @@ def _grid(part: pd.DataFrame, model: str, shots: int, protocol: str, conditions:
         truncated=truncated,
         item_starts=item_starts.astype(np.int64),
         task_starts=task_starts.astype(np.int64),
+        items=tuple(items.astype(object)[item_keys % len(items)]),
     )
 
 

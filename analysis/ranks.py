@@ -10,7 +10,7 @@ import numpy as np
 from scipy import stats
 
 from promptlab.analysis.arrays import Array, as_vector
-from promptlab.analysis.results import Result
+from promptlab.analysis.results import Result, sided
 from promptlab.analysis.signflip import Alternative, sign_flip_p
 from promptlab.errors import UserError
 
@@ -61,6 +61,7 @@ def wilcoxon(
     kept = d[~zero]
     method = f"Wilcoxon signed-rank, {how}{' with continuity correction' if continuity else ''}, "
     method += "zeros by Pratt" if zeros == "pratt" else "zeros dropped"
+    method += f", {sided(alternative)}"
     if kept.size == 0:
         return Wilcoxon(
             estimate=0.0,
@@ -107,7 +108,7 @@ def _normal_p(gap: float, sd: float, alternative: Alternative, correction: float
 class HodgesLehmann(Result):
     """Median of the pairwise (Walsh) averages."""
 
-    label: ClassVar[str] = "Hodges-Lehmann shift"
+    label: ClassVar[str] = "the Hodges-Lehmann shift"
     unit: ClassVar[str] = "pairs"
 
 
@@ -124,7 +125,7 @@ def hodges_lehmann(differences: Any, *, level: float = 0.95) -> HodgesLehmann:
         estimate=float(np.median(walsh)),
         interval=(float(walsh[place - 1]), float(walsh[-place])),
         n=d.size,
-        method="Hodges-Lehmann, exact signed-rank interval",
+        method="exact signed-rank interval",
         level=level,
     )
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -11,7 +13,7 @@ from scipy import stats
 
 from promptlab.analysis.arrays import Array, Seed, paired, rng_from, safe_divide
 from promptlab.analysis.bootstrap import bca_alphas, count_matrix, midtie_z0
-from promptlab.analysis.results import NO_INTERVAL, Resampled, Result
+from promptlab.analysis.results import NO_INTERVAL, Resampled, Result, Scale, plural
 
 __all__ = [
     "FiellerLimits",
@@ -24,6 +26,15 @@ __all__ = [
 ]
 
 Note = Literal["", "undefined", "unbounded", "unstable"]
+_NOTES = MappingProxyType(
+    {
+        "undefined": "the original scored 0 everywhere",
+        "unbounded": "the original cannot be told from 0, so no interval exists",
+        "unstable": "the original is near 0, so gain and interval are unstable",
+        "one pair": "with one pair there is no interval",
+        "the log of 0: no interval": "the variant scored 0 everywhere, so no interval exists",
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -47,6 +58,8 @@ class RelativeGain(Result):
 
     label: ClassVar[str] = "relative gain"
     unit: ClassVar[str] = "pairs"
+    scale: ClassVar[Scale] = "change"
+    notes: ClassVar[Mapping[str, str]] = _NOTES
 
     @property
     def set_type(self) -> Literal["bounded", "complement_of_interval", "whole_line", "undefined"]:
@@ -129,6 +142,13 @@ def fieller(original: Any, variant: Any, *, level: float = 0.95) -> RelativeGain
 
     The interval is NaN, and `note` says why, where it does not exist: `undefined` (the original
     is 0 everywhere), `unbounded` (the original cannot be told from 0); `unstable` warns.
+
+    Examples:
+        >>> fieller([1] * 60 + [0] * 40, [1] * 66 + [0] * 34)
+        The relative gain is +10.0 % (95 % interval +2.0 to +19.4) on 100 pairs (Fieller interval,
+        t, paired covariance).
+        >>> fieller([0, 0, 0], [0, 1, 1])
+        The relative gain is undefined on 3 pairs: the original scored 0 everywhere.
     """
     x, y = paired(original, variant)
     n = x.size
@@ -188,6 +208,8 @@ class RatioBootstrap(Resampled):
 
     label: ClassVar[str] = "relative gain"
     unit: ClassVar[str] = "pairs"
+    scale: ClassVar[Scale] = "change"
+    notes: ClassVar[Mapping[str, str]] = _NOTES
 
 
 def ratio_bootstrap(
@@ -244,6 +266,7 @@ class PaperRelativeGain(Result):
 
     label: ClassVar[str] = "mean of per-task relative gains"
     unit: ClassVar[str] = "tasks"
+    scale: ClassVar[Scale] = "change"
 
 
 def paper_relative_gain(original: Any, variant: Any) -> PaperRelativeGain:
@@ -256,10 +279,13 @@ def paper_relative_gain(original: Any, variant: Any) -> PaperRelativeGain:
     ratios = safe_divide(y, x) - 1
     defined = np.isfinite(ratios)
     count = int(defined.sum())
+    left_out = x.size - count
     return PaperRelativeGain(
         estimate=float(ratios[defined].mean()) if count else math.nan,
         n=count,
         method="mean of ratios",
-        note=f"{x.size - count} task(s) with original 0 left out" if count < x.size else "",
+        note=f"the original scored 0 in {plural(left_out, 'tasks')}, left out here"
+        if left_out
+        else "",
         excluded=tuple(int(i) for i in np.flatnonzero(~defined)),
     )

@@ -42,6 +42,15 @@ class VarianceComponents(Result):
 
     label: ClassVar[str] = "mean of item means"
 
+    def _remark(self) -> str:
+        total = self.var_between + self.var_within
+        if not total > 0:
+            return "the scores do not vary"
+        return (
+            f"{100 * self.var_between / total:.0f} % of the variance of a single score is between "
+            "items, the rest between replicates of an item"
+        )
+
     def standard_error(self, n_items: int, replicates: int) -> float:
         """Standard error of a mean with so many items and replicates each."""
         return math.sqrt((self.var_between + self.var_within / replicates) / n_items)

@@ -13,8 +13,8 @@ from promptlab.analysis.arrays import Array, as_vector
 from promptlab.analysis.best import label_permutation
 from promptlab.analysis.crossfit import cross_fit
 from promptlab.analysis.maxt import max_t
-from promptlab.analysis.results import Result
-from promptlab.analysis.several import labels_of, number
+from promptlab.analysis.results import Result, Scale, number, plural
+from promptlab.analysis.several import labels_of
 from promptlab.analysis.simultaneous import simultaneous_bounds
 from promptlab.errors import UserError
 
@@ -52,15 +52,20 @@ class Winner(Result):
     average: float
     n_stimuli: int
 
-    label: ClassVar[str] = "cross-fit difference of the best stimulus"
-    unit: ClassVar[str] = "tasks or items"
+    label: ClassVar[str] = "cross-fit gain of the best stimulus"
+    scale: ClassVar[Scale] = "points"
 
-    def __repr__(self) -> str:
-        bound = "" if math.isnan(self.lower) else f"; its lower bound {number(self.lower)}"
+    def _counted(self) -> str:
+        return plural(self.n, "tasks" if "over tasks" in self.method else "items")
+
+    def _remark(self) -> str:
+        naive, null, lower = (
+            number(v, self.scale) for v in (self.naive, self.null_mean, self.lower)
+        )
+        bound = "" if math.isnan(self.lower) else f"; its own simultaneous lower bound is {lower}"
         return (
-            f"{super().__repr__()}; largest of {self.n_stimuli}: '{self.name}' with "
-            f"{number(self.naive)}, of which {number(self.null_mean)} comes without any effect"
-            f"{bound}"
+            f"the largest gain is that of '{self.name}', {naive} points; without any effect the "
+            f"largest of {self.n_stimuli} would be {null} on average{bound}"
         )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from promptlab.analysis.arrays import Array
-from promptlab.analysis.results import format_p
+from promptlab.analysis.results import as_sentences, format_p, number, plural, unnested
 from promptlab.errors import UserError
 
 if TYPE_CHECKING:
@@ -69,25 +69,24 @@ class Several:
         return pd.DataFrame(table)
 
     def __repr__(self) -> str:
-        rows = self.to_frame()
         each = []
-        for row in rows.itertuples(index=False):
-            text = f"{row.name} {number(row.estimate)}"
+        for row in self.to_frame().itertuples(index=False):
+            more = []
             if not (math.isnan(row.lower) and math.isnan(row.upper)):
-                text += f" ({number(row.lower)} to {number(row.upper)})"
+                more.append(f"{number(row.lower)} to {number(row.upper)}")
             if not math.isnan(row.pvalue):
-                text += f" {format_p(row.pvalue)}"
-            each.append(text)
-        shown = each if len(each) <= 6 else [*each[:5], f"and {len(each) - 5} more"]
-        text = f"{self.label}: {', '.join(shown)}; {self.n} {self.unit}; {self.method}"
+                more.append(format_p(row.pvalue))
+            about = f" ({', '.join(more)})" if more else ""
+            each.append(f"{number(row.estimate)}{about} for {row.name}")
+        if len(each) > 6:
+            each = [*each[:5], f"{len(each) - 5} more"]
+        listed = " and ".join([", ".join(each[:-1])] * (len(each) > 1) + each[-1:])
+        how = unnested(self.method)
         if np.size(self.interval[0]):
-            text += f", {100 * self.level:g} % intervals"
-        return f"{text}; {self.note}" if self.note else text
-
-
-def number(value: float) -> str:
-    """A number as it is printed."""
-    return "undefined" if math.isnan(value) else f"{value:.4g}"
+            how += f", {100 * self.level:.6g} % intervals"
+        return as_sentences(
+            f"the {self.label} are {listed}, from {plural(self.n, self.unit)} ({how})", self.note
+        )
 
 
 def labels_of(values: Any, n: int, what: str) -> np.ndarray[Any, np.dtype[Any]]:

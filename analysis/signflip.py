@@ -13,11 +13,13 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from promptlab.analysis.arrays import TIE, Array, Ints, Seed, as_vector, rng_from
-from promptlab.analysis.results import Resampled
+from promptlab.analysis.arrays import TIE, Array, Ints, Seed, as_vector, product, rng_from
+from promptlab.analysis.flips import Side, Tally
+from promptlab.analysis.results import Resampled, sided
+from promptlab.analysis.streams import block_sizes, draw_signs
 from promptlab.errors import UserError
 
-__all__ = ["SignFlip", "sign_flip", "sign_flip_p"]
+__all__ = ["SignFlip", "common_steps", "sign_flip", "sign_flip_p"]
 
 Alternative = Literal["two-sided", "greater", "less"]
 How = Literal["auto", "exact", "monte-carlo"]
@@ -58,6 +60,10 @@ def sign_flip(
 
     Raises:
         UserError: missing values; `exact` for too many differences that lie on no grid.
+
+    Examples:
+        >>> sign_flip([0.04, 0.01, -0.02, 0.05, 0.03, 0.02])
+        The mean difference is 0.02167 on 6 pairs, p = 0.12 (sign-flip test, two-sided, exact).
     """
     d = as_vector(differences, "differences")
     p, used = sign_flip_p(
@@ -74,7 +80,7 @@ def sign_flip(
         estimate=float(d.mean()),
         pvalue=pvalue,
         n=d.size,
-        method=f"sign-flip test ({alternative}, {describe(resamples)})",
+        method=f"sign-flip test, {sided(alternative)}, {describe(resamples)}",
         n_resamples=resamples,
         mc_error=math.sqrt(pvalue * (1 - pvalue) / resamples) if resamples else 0.0,
     )
@@ -147,13 +153,19 @@ def _exact(d: Array, alternative: Alternative, longest: int) -> float | None:
 
 def on_grid(d: Array, longest: int = _GRID) -> Ints | None:
     """The differences as whole multiples of one step, if such a step is coarse enough."""
+    steps = common_steps(d)
+    return steps if steps is not None and int(np.abs(steps).sum()) <= longest else None
+
+
+def common_steps(d: Array) -> Ints | None:
+    """Numbers as whole multiples of their largest common step; None if they have none."""
     sizes, where = np.unique(np.round(np.abs(d), 12), return_inverse=True)
     whole = _multiples(np.asarray(sizes, dtype=np.float64))
     if whole is None:
         return None
-    whole //= int(np.gcd.reduce(whole))
-    steps = whole[where]
-    return np.where(d < 0, -steps, steps) if int(steps.sum()) <= longest else None
+    whole //= max(1, int(np.gcd.reduce(whole)))
+    steps = whole[where].reshape(d.shape)
+    return np.where(d < 0, -steps, steps)
 
 
 def _multiples(sizes: Array) -> Ints | None:
@@ -227,20 +239,11 @@ def _monte_carlo(
     used: Ints,
 ) -> None:
     """Fill in p values of some columns, in blocks that keep the memory small."""
-    part = d[:, columns]
-    observed, slack = part.sum(axis=0), TIE * d.shape[0]
-    hits = np.zeros(len(columns), np.int64)
-    block = max(1, 2_000_000 // max(1, d.shape[0]))
-    for start in range(0, n_resamples, block):
-        size = min(block, n_resamples - start)
-        plus = rng.integers(0, 2, size=(size, d.shape[0]), dtype=np.int8)
-        sums = 2 * (plus.astype(np.float64) @ part) - observed
-        if alternative == "two-sided":
-            reached = np.abs(sums) >= np.abs(observed) - slack
-        elif alternative == "greater":
-            reached = sums >= observed - slack
-        else:
-            reached = sums <= observed + slack
-        hits += reached.sum(axis=0)
-    p[columns] = (1 + hits) / (n_resamples + 1)
+    part = -d[:, columns] if alternative == "less" else d[:, columns]
+    alone = [np.array([k]) for k in range(len(columns))]
+    side: Side = "abs" if alternative == "two-sided" else "upper"
+    tally = Tally(part, alone, statistic="mean", side=side)
+    for _, _, size in block_sizes(n_resamples):
+        tally.add(product(part.T, draw_signs(rng, d.shape[0], size)))
+    p[columns] = tally.pvalues(n_resamples)[0]
     used[columns] = n_resamples

@@ -16,7 +16,7 @@ import numpy as np
 from promptlab.analysis.arrays import Array, Seed, as_vector, paired, rng_from
 from promptlab.analysis.bootstrap import count_matrix
 from promptlab.analysis.intervals import critical_z
-from promptlab.analysis.results import NO_INTERVAL, Resampled
+from promptlab.analysis.results import NO_INTERVAL, Resampled, plural
 from promptlab.analysis.several import labels_of
 from promptlab.errors import UnknownName, UserError
 
@@ -44,6 +44,9 @@ class UnitBootstrap(Resampled):
     units: str
 
     label: ClassVar[str] = "mean"
+
+    def _counted(self) -> str:
+        return plural(self.n, "tasks" if "tasks" in self.method else self.unit)
 
 
 def studentized(counts: Array, sums: Array, sizes: Any = None) -> tuple[Array, Array]:

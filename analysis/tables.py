@@ -118,7 +118,7 @@ def check_scores(frame: pd.DataFrame, *, source: str = "the table of scores") ->
     _need_columns(frame, source)
     if frame.empty:
         raise UserError(f"{source}: there is no row")
-    out = frame.reset_index(drop=True).copy()
+    out = frame.reset_index(drop=True)  # a table of its own: setting its columns changes no other
     for column, default in _DEFAULTS.items():
         if column not in out:
             out[column] = default
@@ -136,9 +136,12 @@ def check_scores(frame: pd.DataFrame, *, source: str = "the table of scores") ->
             raise UserError(f"{source}: column '{column}' must hold whole numbers from 0")
         out[column] = values.astype("int64")
     for column in ("model", "task", "condition", "item_id", "protocol", "metric", "method"):
-        if column in ("metric", "method"):  # nothing was read from a row without a score
-            out[column] = out[column].where(out[column].notna() | out["score"].notna(), "")
-        empty = np.flatnonzero(out[column].isna().to_numpy())
+        missing = out[column].isna()
+        if missing.any() and column in ("metric", "method"):
+            # Nothing was read from a row without a score.
+            out[column] = out[column].where(~missing | out["score"].notna(), "")
+            missing = out[column].isna()
+        empty = np.flatnonzero(missing.to_numpy())
         if empty.size:
             raise UserError(
                 f"{source}: column '{column}' is empty in {empty.size} row(s), "
@@ -200,10 +203,14 @@ def _statuses(frame: pd.DataFrame, source: str) -> pd.Series:
     import pandas as pd
 
     scored = frame["score"].notna()
-    default = pd.Series(np.where(scored, "ok", "missing"), index=frame.index, dtype="str")
     if "status" not in frame:
-        return default
-    status = frame["status"].astype("str").where(frame["status"].notna(), default)
+        if scored.all():
+            return pd.Series("ok", index=frame.index, dtype="str")
+        return pd.Series(np.where(scored, "ok", "missing"), index=frame.index, dtype="str")
+    status, given = frame["status"].astype("str"), frame["status"].notna()
+    if not given.all():
+        default = pd.Series(np.where(scored, "ok", "missing"), index=frame.index, dtype="str")
+        status = status.where(given, default)
     unknown = sorted(set(status.unique()) - set(_STATUSES))
     if unknown:
         raise UserError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -147,3 +149,57 @@ def test_a_target_is_met_on_its_own_side(monkeypatch: pytest.MonkeyPatch) -> Non
         "| memory | 1,234 | MB   | ≤ 200  | not met |",
         "| cold   | 0.046 | ms   |        |         |",
     ]
+
+
+@pytest.fixture
+def statistics(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The benchmark of the statistics, its programs called here instead of as processes."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    monkeypatch.syspath_prepend(str(FOLDER / "contenders"))
+    import bench_statistics
+    import cells
+    from harness import statistics_work
+    from harness.process import Usage
+
+    def run(arguments: list[str], folder: Path) -> Usage:
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            cells.main(arguments[1:])
+        return Usage(0.5, 0.6, 100_000_000, 0, printed.getvalue())
+
+    real = statistics_work.run
+    monkeypatch.setattr(
+        statistics_work,
+        "run",
+        lambda arguments, folder: (real if arguments[0] == "-m" else run)(arguments, folder),
+    )
+    return bench_statistics
+
+
+def test_the_statistics_are_measured_beside_scipy(
+    statistics: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert statistics.main(["--quick", "--only", "cells", "--results", str(tmp_path)]) == 0
+    (page,) = tmp_path.glob("*-statistics.md")
+    found = json.loads(page.with_suffix(".json").read_text())
+    rows = {row["what"]: row["value"] for row in found["rows"]}
+    assert {
+        "24 cells, with BCa: peak memory",
+        "bootstrap, BCa: times faster than scipy",
+        "sign-flip test: times faster than scipy",
+    } <= set(rows)
+    assert all(value > 0 for value in rows.values())
+    printed = capsys.readouterr().out
+    for name in rows:
+        assert name in page.read_text()
+        assert name in printed
+    assert "scipy permutation_test (1 cells)" in printed
+
+
+def test_a_table_of_scores_is_analysed_from_start_to_sentences(
+    statistics: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert statistics.main(["--quick", "--only", "million"]) == 0
+    printed = capsys.readouterr().out
+    assert "240 scores, 1 protocol: whole process" in printed
+    assert "480 scores, 2 protocols: peak memory" in printed

@@ -68,8 +68,8 @@ def _mean_interval(values: np.ndarray, alpha: float) -> tuple[float, float, floa
     if not n:
         return np.nan, np.nan, np.nan, ""
     if np.isin(values, (0.0, 1.0)).all():
-        found = wilson(int(values.sum()), n, level=1 - alpha)
-        return found.estimate, *found.interval, "wilson"
+        rate = wilson(int(values.sum()), n, level=1 - alpha)
+        return rate.estimate, *rate.interval, "wilson"
     found = t_interval(values, level=1 - alpha)
     lower, upper = np.clip(found.interval, 0.0, 1.0)
     return found.estimate, float(lower), float(upper), "t"

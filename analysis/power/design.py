@@ -10,7 +10,7 @@ from promptlab.analysis.arguments import check_numbers
 from promptlab.analysis.power.binary import detectable_mcnemar
 from promptlab.analysis.power.levels import check_levels
 from promptlab.analysis.power.means import detectable_t
-from promptlab.analysis.results import Result
+from promptlab.analysis.results import Result, number, plural
 from promptlab.errors import UserError
 
 __all__ = ["Detectable", "detectable_difference"]
@@ -37,7 +37,17 @@ class Detectable(Result):
     tests: int
 
     label: ClassVar[str] = "smallest detectable difference"
-    unit: ClassVar[str] = "task(s)"
+    unit: ClassVar[str] = "tasks"
+
+    def _shown(self, value: float) -> str:
+        return f"{100 * value:.1f} points"
+
+    def _counted(self) -> str:
+        items = "1 item" if self.n_items == 1 else f"{number(self.n_items)} items"
+        return f"{plural(self.n, self.unit)} of {items}"
+
+    def _remark(self) -> str:
+        return f"it holds {self.assumption}"
 
     @property
     def assumption(self) -> str:
@@ -81,6 +91,12 @@ def detectable_difference(
 
     Raises:
         UserError: impossible numbers.
+
+    Examples:
+        >>> detectable_difference(n_tasks=24, n_items=100, tests=10)
+        The smallest detectable difference is 4.9 points over 24 tasks of 100 items (noncentral t
+        over tasks). It holds assuming that 20 % of the answers change, true effects differing by
+        4 points (SD) between tasks; 80 % power at alpha 0.05 shared by 10 tests.
     """
     check_numbers(n_tasks=n_tasks, n_items=n_items, tests=tests)
     check_numbers(sd_task=sd_task, discordance=discordance)
@@ -103,8 +119,8 @@ def detectable_difference(
         if 2.0 ** (1 - n_tasks) > level:
             found = math.nan
             note = (
-                f"the sign-flip test over {n_tasks} tasks cannot give p <= {level:.2g}: "
-                "use more tasks, or fewer confirmatory contrasts"
+                f"the sign-flip test over {n_tasks} tasks cannot give a p value as small as "
+                f"{level:.2g}; use more tasks, or fewer confirmatory contrasts"
             )
     return Detectable(
         estimate=found,

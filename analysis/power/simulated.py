@@ -11,7 +11,7 @@ from scipy import stats
 
 from promptlab.analysis.arrays import TIE, Array, Seed, as_vector, rng_from, safe_divide
 from promptlab.analysis.power.levels import check_levels, check_n, check_sd
-from promptlab.analysis.results import Result
+from promptlab.analysis.results import Result, Scale
 from promptlab.errors import UserError
 
 __all__ = ["MaxTPower", "power_max_t"]
@@ -34,6 +34,7 @@ class MaxTPower(Result):
     n_simulations: int
 
     label: ClassVar[str] = "power of max-T"
+    scale: ClassVar[Scale] = "percent"
     unit: ClassVar[str] = "tasks"
 
 

@@ -114,13 +114,21 @@ def _commit() -> str:
         return done.stdout.strip()
 
     commit = git("rev-parse", "--short", "HEAD") or "unknown"
-    return commit + (" with changes" if git("status", "--porcelain", "promptlab") else "")
+    return commit + (
+        " with changes" if git("status", "--porcelain", "promptlab", "analysis") else ""
+    )
 
 
 def file_name(about: Mapping[str, Any]) -> str:
     """The machine as a file's name."""
     words = re.sub(r"\(\w+\)|processor|cpu|@.*", " ", about["processor"].lower())
     return "-".join(re.findall(r"[a-z0-9]+", words)) + f"-{about['cores']}-cores"
+
+
+_BESIDE_OTHERS = (
+    "The same work by each program, in the same run. Start in s of CPU, cold and replay in "
+    "ms of CPU an item, memory in MB, rate at 50 ms as a share of what is possible."
+)
 
 
 def write(
@@ -130,10 +138,13 @@ def write(
     compared: Table | None,
     samples: Mapping[str, Sequence[float]],
     command: str,
+    *,
+    topic: str = "",
+    caption: str = _BESIDE_OTHERS,
 ) -> Path:
     """Write the results of a machine as Markdown and JSON; returns the Markdown file."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{file_name(about)}.md"
+    path = folder / f"{file_name(about)}{topic and '-'}{topic}.md"
     named = ", ".join(
         (
             f"{about['processor']}",
@@ -152,11 +163,7 @@ def write(
         table(HEAD, [row.cells() for row in rows], markdown=True),
     ]
     if compared:
-        parts.append(
-            "The same work by each program, in the same run. Start in s of CPU, cold and replay in "
-            "ms of CPU an item, memory in MB, rate at 50 ms as a share of what is possible.\n\n"
-            + table(*compared, markdown=True)
-        )
+        parts.append(f"{caption}\n\n{table(*compared, markdown=True)}")
     path.write_text("\n\n".join(parts) + "\n")
     document = {
         "machine": dict(about),

@@ -74,3 +74,57 @@ def test_the_seed_decides(make_scores: Any) -> None:
     scores = make_scores(3, 20)
     first = best_of_stimuli(scores, n_permutations=100, seed=1)
     pd.testing.assert_frame_equal(first, best_of_stimuli(scores, n_permutations=100, seed=1))
+
+
+def permuted(table: np.ndarray, n: int, starts: tuple[int, ...] = (0,), **options: Any) -> Any:
+    from promptlab.analysis.permuted import permuted_means
+
+    blocks = permuted_means(table, np.array(starts), n, 3, **options)
+    return np.concatenate(list(blocks), axis=2)
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_every_choice_of_labels_is_equally_likely(
+    listed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One item with 2 right answers among 4 prompts: 6 outcomes, each a sixth of the time."""
+    from promptlab.analysis import permuted as module
+
+    if not listed:
+        monkeypatch.setattr(module, "_LISTED", 0)
+    means = permuted(np.array([[1.0, 1.0, 0.0, 0.0]]), 6000)[:, 0]
+    assert (means.sum(axis=0) == 2).all()
+    _, counts = np.unique(means.T, axis=0, return_counts=True)
+    assert counts.size == 6
+    assert ((counts - 1000) ** 2 / 1000).sum() < 20.5  # chi-squared with 5 df, p = .001
+
+
+@pytest.mark.parametrize("listed", [True, False])
+@pytest.mark.parametrize("items", [40, 300])
+def test_items_of_every_kind_keep_their_scores(
+    items: int, listed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from promptlab.analysis import permuted as module
+
+    if not listed:
+        monkeypatch.setattr(module, "_LISTED", 0)
+    rng = np.random.default_rng(2)
+    table = (rng.random((2 * items, 10)) < 0.5).astype(float)
+    table[:7] = rng.random((7, 10))
+    table[9], table[10] = 0.25, 1.0
+    means = permuted(table, 400, (0, items))
+    rows = table.reshape(2, items, 10)
+    assert means.sum(axis=0) == pytest.approx(np.tile(rows.mean(axis=1).sum(axis=1), (400, 1)).T)
+    spread = rows.var(axis=2).sum(axis=1) / items**2
+    assert means.var(axis=2).mean(axis=0) == pytest.approx(spread, rel=0.1)
+    assert means.mean(axis=2) == pytest.approx(np.tile(rows.mean(axis=(1, 2)), (10, 1)), abs=0.02)
+    same = permuted(table, 400, (0, items), n_threads=2)
+    assert np.array_equal(means, same)
+
+
+def test_more_prompts_than_can_be_listed() -> None:
+    rng = np.random.default_rng(0)
+    scores = (rng.random((60, 30)) < 0.5).astype(float)
+    found = label_permutation(scores, n_permutations=300)
+    assert found.n_stimuli == 29
+    assert found.null_mean == pytest.approx(found.estimate, abs=0.1)

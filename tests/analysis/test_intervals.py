@@ -108,7 +108,8 @@ def test_bad_counts_are_refused() -> None:
 def test_repr_reads_as_a_sentence() -> None:
     text = repr(tango(18, 7, 100))
     assert text == (
-        "estimate 0.11 (95 % interval 0.01278 to 0.2103), 100 items; Tango score interval"
+        "The variant was right 11.0 points more often than the original "
+        "(95 % interval +1.3 to +21.0) on 100 items (Tango score interval)."
     )
     frame = tango(18, 7, 100).to_frame()
     assert list(frame.columns[:2]) == ["estimate", "n"]
