@@ -396,6 +396,9 @@ KNOWN: dict[tuple[str, str], str] = {
     ("label_permutation", "strings"): "a ValueError of numpy's",
     ("label_permutation", "labels missing"): "a TypeError of numpy's",
     ("max_t", "strings"): "a ValueError of numpy's",
+    ("resampling_counts", "no pair"): "a ZeroDivisionError",
+    ("resampling_counts", "infinite"): "an OverflowError",
+    ("resampling_counts", "lists"): "a ValueError of numpy's",
 }
 """Function and scenario that still raise something else than a UserError."""
 
