@@ -102,7 +102,7 @@ def labels_of(values: Any, n: int, what: str) -> np.ndarray[Any, np.dtype[Any]]:
     if labels.dtype.kind == "f" and np.isnan(labels).any():
         raise UserError(f"{int(np.isnan(labels).sum())} of {n} {what} labels are missing")
     if labels.dtype.kind == "O":
-        missing = sum(v is None or v != v for v in labels.tolist())
+        missing = sum(str(v) in ("None", "nan", "<NA>", "NaT") for v in labels.tolist())
         if missing:
             raise UserError(f"{missing} of {n} {what} labels are missing")
         labels = labels.astype(str)
