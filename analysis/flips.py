@@ -109,8 +109,10 @@ class Tally:
         return raw, single, down
 
     def _values(self, sums: Floats) -> Floats:
-        values = sums * self._scale[:, None]
-        return np.abs(values, out=values) if self._side == "abs" else values
+        values: Floats = sums * self._scale[:, None]
+        if self._side == "abs":
+            np.abs(values, out=values)
+        return values
 
     def _t(self, ratio: Floats, columns: Ints) -> Floats:
         """Paired t from S / sqrt(n Q): sqrt(n - 1) r / sqrt(1 - r^2); 0 for fewer than two."""
