@@ -13,6 +13,7 @@ Ratios are of processor time. One MB is 10^6 bytes.
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 import tempfile
@@ -43,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print the table and write the results; returns the exit code."""
     options = _options(arguments)
     size = QUICK if options.quick else WHOLE
-    rows: list[Row] = []
+    # Wall time means little where much else runs.
+    rows = [Row("work for each processor at the start", os.getloadavg()[0] / os.cpu_count(), "")]
     compared: Table | None = None
     try:
         with tempfile.TemporaryDirectory(prefix="bench-", dir=options.folder) as folder:
