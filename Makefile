@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: quickstart test lint types bench bench-statistics setup clean
+.PHONY: quickstart test lint types bench bench-statistics calibrate setup clean
 
 quickstart: $(VENV)/.local  ## a real experiment on a real model, on this machine, no key
 	$(BIN)/promptlab models pull smollm2-135m
@@ -27,6 +27,9 @@ bench: $(VENV)/.dev  ## what it costs, beside its targets; ARGS=--quick, ARGS=--
 
 bench-statistics: $(VENV)/.dev  ## the statistics beside scipy, and a table of a million scores; ARGS=--quick
 	$(BIN)/python benchmarks/bench_statistics.py $(ARGS)
+
+calibrate: $(VENV)/.dev  ## error rates and coverage by simulation, docs/calibration.md; ARGS="--simulations 20" for a look
+	$(BIN)/promptlab calibrate --out docs $(ARGS)
 
 setup: $(VENV)/.dev  ## everything a developer needs
 

@@ -35,8 +35,9 @@ _HOMES = {
     "replicated": "resampling_counts",
     "macroboot": "MacroResampling bootstrap_t",
     "confidence_sequences": "ConfidenceSequence confidence_sequence",
-    "racing": "Race Raced race",
-    "race_rules": "Rules",
+    "racing": "Race race",
+    "raced": "Raced",
+    "race_rules": "RaceRules",
     "race_contrasts": "raced_contrasts",
     "race_simulation": "simulate_race",
     "crossfit": "CrossFit cross_fit",
@@ -67,7 +68,7 @@ _HOMES = {
         "MacroRelativeGain TaskGains macro_relative_gain normalized_relative_gain "
         "task_relative_gains"
     ),
-    "crossed": "CrossedMean crossed_mean",
+    "crossed": "CrossedRatings crossed_ratings",
     "noise": "NoiseFloor noise_floor",
     "best": "BEST_COLUMNS LabelPermutation best_of_stimuli label_permutation",
     "sensitivity": "SENSITIVITY_COLUMNS protocol_sensitivity",

@@ -13,11 +13,11 @@ from promptlab.analysis.arrays import Seed, as_vector
 from promptlab.analysis.clusters import cluster_sign_flip, clustered_mean
 from promptlab.analysis.results import NO_INTERVAL, Result
 
-__all__ = ["CrossedMean", "crossed_mean"]
+__all__ = ["CrossedRatings", "crossed_ratings"]
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class CrossedMean(Result):
+class CrossedRatings(Result):
     """A mean whose error allows for raters and for items, one at a time.
 
     Attributes:
@@ -42,7 +42,7 @@ class CrossedMean(Result):
     unit: ClassVar[str] = "ratings"
 
 
-def crossed_mean(
+def crossed_ratings(
     values: Any,
     raters: Any,
     items: Any,
@@ -50,7 +50,7 @@ def crossed_mean(
     level: float = 0.95,
     n_resamples: int = 9999,
     seed: Seed = 0,
-) -> CrossedMean:
+) -> CrossedRatings:
     """Mean of paired ratings with raters and items crossed, by the more careful of two errors.
 
     Both one-way cluster errors are reported; interval and p value are those of the clustering
@@ -84,7 +84,7 @@ def crossed_mean(
         if se > 1e-12:
             half = float(stats.t.isf((1 - level) / 2, largest.clusters - 1)) * se
             interval = (largest.estimate - half, largest.estimate + half)
-    return CrossedMean(
+    return CrossedRatings(
         estimate=float(np.mean(x)),
         interval=interval,
         pvalue=max(p_raters, p_items),

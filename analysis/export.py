@@ -34,6 +34,7 @@ def printable(contrasts: pd.DataFrame, *, alpha: float = 0.05) -> pd.DataFrame:
             "Protocol": [r["protocol"] for r in rows],
             "Task": ["all" if r["task"] == "*" else r["task"] for r in rows],
             "Condition": [r["condition"] for r in rows],
+            "Against": [r["baseline"] for r in rows],
             "Tasks": [r["n_tasks"] for r in rows],
             "Items": [r["n_items"] for r in rows],
             "Baseline": [points(r["mean_baseline"], sign=False) for r in rows],
@@ -46,7 +47,8 @@ def printable(contrasts: pd.DataFrame, *, alpha: float = 0.05) -> pd.DataFrame:
             "Verdict": [r["verdict"] for r in rows],
         }
     )
-    dull = [c for c in ("Model", "Shots", "Protocol", "Task") if out[c].nunique() < 2]
+    seldom = ("Model", "Shots", "Protocol", "Task", "Against")
+    dull = [c for c in seldom if out[c].nunique() < 2]
     return out.drop(columns=dull)
 
 

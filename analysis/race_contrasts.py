@@ -30,9 +30,9 @@ def raced_contrasts(contrasts: pd.DataFrame, raced: pd.DataFrame) -> pd.DataFram
         raced: results of the race with columns model, shots and protocol: a run's `race()`.
 
     Returns:
-        A copy with the same columns. Raced macro rows have the race's difference, interval, p
-        values and verdict, and no detectable difference; other rows have no p value, and their
-        verdict is `descriptive`.
+        A copy with the same columns. Raced macro rows against the baseline have the race's
+        difference, interval, p values and verdict, and no detectable difference; other rows have
+        no p value, and their verdict is `descriptive`.
     """
     out = contrasts.copy()
     for column in _TESTS:
@@ -44,12 +44,8 @@ def raced_contrasts(contrasts: pd.DataFrame, raced: pd.DataFrame) -> pd.DataFram
     out["verdict"] = "descriptive"
     found = raced.set_index(_KEY)
     keys = list(zip(*(out[c] for c in _KEY), strict=True))
-    raceable = (out["level"] == "macro") & out["primary"] & (out["contrast"] == "vs_original")
-    rows = [
-        i
-        for i, (key, is_one) in enumerate(zip(keys, raceable, strict=True))
-        if is_one and key in found.index
-    ]
+    main = (out["level"] == "macro") & out["primary"] & (out["contrast"] == "vs_original")
+    rows = [int(i) for i in np.flatnonzero(main) if keys[i] in found.index]
     results = found.loc[[keys[i] for i in rows]]
     places = out.index[rows]
     alone = results["control_of"].ne("").to_numpy()

@@ -13,7 +13,7 @@ from promptlab.analysis.arrays import Array, Bools, Ints
 from promptlab.analysis.confidence_sequences import Bets, plan_bets
 from promptlab.errors import UnknownName, UserError
 
-__all__ = ["GOALS", "LEFT", "Evidence", "Goal", "Rules", "judge"]
+__all__ = ["GOALS", "LEFT", "Evidence", "Goal", "RaceRules", "judge"]
 
 Goal = Literal["both", "best", "differ"]
 GOALS: tuple[Goal, ...] = ("both", "best", "differ")
@@ -25,7 +25,7 @@ _BETTER, _WORSE, _EQUIVALENT, _NOT_BEST, _FUTILE, _BEST = range(1, 7)
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class RaceRules:
     """What is asked, and how much error is allowed.
 
     Attributes:
@@ -127,12 +127,12 @@ class Evidence:
     second_moment: Array
 
 
-def judge(rules: Rules, bets: Bets, evidence: Evidence, running: Bools, planned: Array) -> Ints:
+def judge(rules: RaceRules, bets: Bets, evidence: Evidence, running: Bools, planned: Array) -> Ints:
     """Which stimuli leave now, and why.
 
     Args:
         rules: of the race.
-        bets: as `Rules.bets` gives them.
+        bets: as `RaceRules.bets` gives them.
         evidence: after this block.
         running: which stimuli were asked in it.
         planned: items of each stimulus in the full design.
@@ -163,7 +163,7 @@ def judge(rules: Rules, bets: Bets, evidence: Evidence, running: Bools, planned:
     return out
 
 
-def _chance(rules: Rules, bets: Bets, evidence: Evidence, planned: Array) -> Array:
+def _chance(rules: RaceRules, bets: Bets, evidence: Evidence, planned: Array) -> Array:
     """Probability that the difference will be decided when all items have been asked.
 
     Predictive, with a flat prior on the difference: the mean of the r items that are left is

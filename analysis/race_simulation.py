@@ -11,7 +11,7 @@ from scipy import stats
 
 from promptlab.analysis.arrays import Array, Bools, Ints
 from promptlab.analysis.confidence_sequences import Bets, growth
-from promptlab.analysis.race_rules import Evidence, Goal, Rules, judge
+from promptlab.analysis.race_rules import Evidence, Goal, RaceRules, judge
 from promptlab.errors import UserError
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class _Ran:
     """Blocks in which the stimulus was asked."""
 
 
-def _run(rules: Rules, bets: Bets, counts: Array, pairs: Array) -> _Ran:
+def _run(rules: RaceRules, bets: Bets, counts: Array, pairs: Array) -> _Ran:
     n, blocks, k = counts.shape[:3]
     per_block = float(counts[0, 0, 0].sum())
     stakes = bets.stakes.size
@@ -178,10 +178,10 @@ def simulate_race(
 
     Args:
         design: what is simulated.
-        goal: see `promptlab.analysis.Rules`.
-        alpha: see `Rules`.
-        margin: see `Rules`.
-        futility: see `Rules`.
+        goal: see `promptlab.analysis.RaceRules`.
+        alpha: see `RaceRules`.
+        margin: see `RaceRules`.
+        futility: see `RaceRules`.
         simulations: number of experiments.
         seed: of the experiments.
 
@@ -241,14 +241,14 @@ def saved_share(
     return float(np.concatenate(shares).mean())
 
 
-def _rules(design: Design, goal: Goal, alpha: float, margin: float, futility: float) -> Rules:
+def _rules(design: Design, goal: Goal, alpha: float, margin: float, futility: float) -> RaceRules:
     effects = np.array(design.effects)
     worst = float(np.abs(effects).max(initial=0.0)) + abs(design.spread)
     if design.block < 1 or design.items % design.block:
         raise UserError(f"{design.items} items are not cut evenly into blocks of {design.block}")
     if worst > min(design.mean, 1 - design.mean):
         raise UserError(f"an effect of {worst:g} does not fit beside a score of {design.mean:g}")
-    return Rules(effects.size, design.tasks * design.items, goal, alpha, margin, futility)
+    return RaceRules(effects.size, design.tasks * design.items, goal, alpha, margin, futility)
 
 
 def _saved(design: Design, ran: _Ran) -> Array:

@@ -9,64 +9,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import combinations
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from promptlab.analysis.arrays import Array
 from promptlab.analysis.confidence_sequences import Wealth, blocks_of
-from promptlab.analysis.race_rules import LEFT, Evidence, Goal, Rules, judge
-from promptlab.analysis.results import NO_INTERVAL, Result
+from promptlab.analysis.race_rules import LEFT, Evidence, Goal, RaceRules, judge
+from promptlab.analysis.raced import Raced
+from promptlab.analysis.results import NO_INTERVAL
 from promptlab.errors import UnknownName, UserError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["PATH_COLUMNS", "Race", "Raced", "race"]
+__all__ = ["PATH_COLUMNS", "Race", "race"]
 
 PATH_COLUMNS = (
     *("block", "condition", "n_items", "difference", "lower", "upper", "pvalue"),
     *("left", "leader"),
 )
-
-
-@dataclass(frozen=True, kw_only=True, repr=False)
-class Raced(Result):
-    """What a race found of one stimulus.
-
-    The interval and the p value are valid at the moment at which the stimulus left. The estimate
-    is the mean of what was asked: a stimulus that left early because it looked good (bad) is
-    over- (under-) estimated on average.
-
-    Attributes:
-        condition: the stimulus.
-        p_adjusted: p value times the number of stimuli.
-        verdict: `better`, `worse`, `equivalent` or `inconclusive`, against the original.
-        left: why it left: `better`, `worse`, `equivalent`, `not best`, `futile`, `best` (all others
-            have left), `control`
-            (with its stimulus); empty if it ran to the end.
-        block: the last block in which it was asked, from 1.
-        beaten_by: the stimulus that was shown to be better, of one that is not the best.
-        shrunken: the estimate drawn towards 0 by t^2 / (t^2 + se^2), t^2 the variance of true
-            differences between this race's stimuli as their estimates show it (empirical Bayes,
-            Efron and Morris 1975, JASA 70); nearer to the truth where a stimulus left early.
-        planned: items of the full design.
-        control_of: the stimulus that this one is a control of; it has alpha for itself.
-    """
-
-    condition: str
-    p_adjusted: float
-    verdict: str
-    left: str
-    block: int
-    beaten_by: str
-    shrunken: float
-    planned: int
-    control_of: str = ""
-
-    label: ClassVar[str] = "difference"
 
 
 class Race:
@@ -79,10 +43,10 @@ class Race:
             control is asked as long as its stimulus, has no part in the contest and alpha for
             itself: its error is not counted in that of the stimuli.
         without: tasks that a stimulus does not have.
-        goal: see `Rules`.
-        alpha: see `Rules`.
-        margin: see `Rules`.
-        futility: see `Rules`.
+        goal: see `RaceRules`.
+        alpha: see `RaceRules`.
+        margin: see `RaceRules`.
+        futility: see `RaceRules`.
 
     Attributes:
         rules: of the race.
@@ -114,7 +78,7 @@ class Race:
                 raise UnknownName(f"stimulus of the control '{control}':", stimulus,
                                   self.contestants)  # fmt: skip
         total = sum(planned.values())
-        self.rules = Rules(len(self.contestants), total, goal, alpha, margin, futility)
+        self.rules = RaceRules(len(self.contestants), total, goal, alpha, margin, futility)
         self.block = 0
         self._planned = dict(planned)
         self._tasks = {
@@ -320,7 +284,7 @@ class Race:
             return "better" if above > below else "worse"
         return "equivalent" if min(low, high) >= rules.need_equivalent else "inconclusive"
 
-    def _rules_of(self, name: str) -> Rules:
+    def _rules_of(self, name: str) -> RaceRules:
         """The race's rules; of a control, those of one stimulus alone."""
         return (
             replace(self.rules, stimuli=1, goal="differ") if name in self.controls else self.rules
@@ -355,10 +319,10 @@ def race(
         names: of the stimuli; `1`, `2`, ... unless given.
         block: items a block of the largest task; smaller tasks are spread over as many blocks.
         controls: see `Race`.
-        goal: see `promptlab.analysis.Rules`.
-        alpha: see `Rules`.
-        margin: see `Rules`.
-        futility: see `Rules`.
+        goal: see `promptlab.analysis.RaceRules`.
+        alpha: see `RaceRules`.
+        margin: see `RaceRules`.
+        futility: see `RaceRules`.
 
     Raises:
         UserError: shapes that do not fit, or scores outside [0, 1].

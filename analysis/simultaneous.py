@@ -66,7 +66,8 @@ def simultaneous_bounds(
     Whole units are drawn; c is the quantile of max_k (mean*_k - mean_k) / SE*_k over the
     resamples (of its absolute value for `two-sided`), so that all bounds hold together with
     probability `level` (Romano and Wolf 2005, sec. 3; Chernozhukov, Chetverikov and Kato 2013).
-    The bound of the largest difference is therefore an honest statement about the winner.
+    The bound of the largest difference is therefore an honest statement about the winner. c is
+    never below the t quantile of a single contrast, which matters for a handful of units.
 
     Args:
         differences: units x contrasts, variant - original: tasks, or items of one task.
@@ -101,7 +102,10 @@ def simultaneous_bounds(
                 for start in range(0, n_resamples, _BLOCK)
             ]
         )
+        # The largest of several deviations cannot be less variable than a single one.
+        single = level if side == "lower" else (1 + level) / 2
         critical = float(np.quantile(largest, level, method="higher"))
+        critical = max(critical, float(stats.t.ppf(single, n - 1)))
         if not math.isfinite(critical):
             note = f"{n} units are too few, or vary too little, for a bound at this level"
         elif not varies.all():
@@ -115,7 +119,7 @@ def simultaneous_bounds(
     raw = np.where(varies, stats.t.sf(t, n - 1), np.nan)
     if side == "two-sided":
         raw = np.where(varies, 2 * stats.t.sf(np.abs(t), n - 1), np.nan)
-    adjusted = raw if not varies.any() else _adjusted(t, varies, largest, side)
+    adjusted = raw if not varies.any() else _adjusted(t, raw, varies, largest, side)
     return SimultaneousBounds(
         names=titles,
         estimate=mean,
@@ -131,11 +135,11 @@ def simultaneous_bounds(
     )
 
 
-def _adjusted(t: Array, varies: Array, largest: Array, side: Side) -> Array:
+def _adjusted(t: Array, raw: Array, varies: Array, largest: Array, side: Side) -> Array:
     """Single-step p values that belong to the bounds; NaN for a difference without variation."""
     ranked = np.abs(t) if side == "two-sided" else t
     reached = (largest[:, None] >= ranked - 1e-12).sum(axis=0)
-    return np.where(varies, (1 + reached) / (largest.size + 1), np.nan)
+    return np.where(varies, np.maximum((1 + reached) / (largest.size + 1), raw), np.nan)
 
 
 def _largest(counts: Array, off: Array, side: Side) -> Array:

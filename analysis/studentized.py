@@ -205,6 +205,8 @@ def _units(
         low = float(np.quantile(t, alphas[0], method="lower"))
         high = float(np.quantile(t, alphas[1], method="higher"))
         interval = (mean - high * scale, mean - low * scale)
+        if count < 5:
+            note = f"only {count} {units}: the interval is rough"
         if not all(math.isfinite(end) for end in interval):
             note = f"{count} {units} are too few, or vary too little: the interval is unbounded"
     else:

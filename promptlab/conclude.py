@@ -70,7 +70,7 @@ def score_run(run: Run, plan: Plan | None = None) -> int:
         )
     rows = write_scores(plan, run.path / "responses.parquet", run.path / "scores.parquet")
     if plan.spec.experiment.race is not None:
-        from promptlab.racing import write_race
+        from promptlab.race_record import write_race
 
         with only_mine():
             update_status(run, race=write_race(run, plan))

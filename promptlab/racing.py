@@ -10,22 +10,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from promptlab.analysis.confidence_sequences import blocks_of
 from promptlab.analysis.racing import Race
 from promptlab.plan import Plan, Planned
-from promptlab.runs import Run, write_json
 from promptlab.types import Condition, Item, Wording
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-__all__ = ["Panel", "outlook", "panels_of", "replayed", "write_race"]
-
-_KEY = ("model", "shots", "protocol")
+__all__ = ["Panel", "panels_of"]
 
 
 class Panel:
@@ -211,127 +204,3 @@ def panels_of(plan: Plan) -> list[Panel]:
     """A race for each model, number of shots and deciding protocol."""
     places = dict.fromkeys((shots, plan.protocols(task)[1]) for task, _, shots, _ in plan.shapes)
     return [Panel(plan, model.label, *place) for model in plan.models for place in places]
-
-
-def replayed(plan: Plan, scores: pd.DataFrame) -> list[Panel]:
-    """The races that these scores make, as far as their blocks are complete.
-
-    Args:
-        plan: the plan.
-        scores: the scores of a run; rows with status `missing` were not asked yet.
-    """
-    panels = panels_of(plan)
-    mine = scores[scores["primary"]]
-    for panel in panels:
-        here = mine[
-            (mine["model"] == panel.model)
-            & (mine["shots"] == panel.shots)
-            & (mine["protocol"] == panel.protocol)
-        ]
-        values: dict[tuple[str, str, str], list[float]] = {}
-        columns = (here[c] for c in ("task", "condition", "item_id", "score", "status"))
-        for task, condition, item, score, status in zip(*columns, strict=True):
-            if status != "missing":
-                values.setdefault((task, condition, item), []).append(float(score))
-        while not panel.over and _complete(panel, values):
-            panel.judge(values)
-    return panels
-
-
-def _complete(panel: Panel, values: Mapping[tuple[str, str, str], Sequence[float]]) -> bool:
-    return all(
-        len(values.get((p.cell.task, p.cell.condition, p.item.item_id), ()))
-        >= panel.answers_to_an_item(p.cell.task, p.cell.condition)
-        for p in panel.requests()
-        if p.replicate == 0
-    )
-
-
-def write_race(run: Run, plan: Plan) -> dict[str, Any]:
-    """Write the races of a scored run: `race.json`, `race.parquet` and `race_path.parquet`.
-
-    Returns:
-        What is in `race.json`.
-    """
-    import pandas as pd
-
-    panels = replayed(plan, run.scores())
-    results, paths, told = [], [], []
-    for panel in panels:
-        key = dict(zip(_KEY, (panel.model, panel.shots, panel.protocol), strict=True))
-        results.append(panel.race.to_frame().assign(**key))
-        paths.append(panel.race.path().assign(**key))
-        told.append(
-            {
-                **key,
-                "blocks": panel.n_blocks,
-                "judged": panel.block,
-                "over": panel.over,
-                "answers": panel.n_requests,
-                "asked": panel.n_asked,
-            }
-        )
-    full, asked = (sum(p[name] for p in told) for name in ("answers", "asked"))
-    settings = plan.spec.experiment.race
-    assert settings is not None
-    found = {
-        **settings.model_dump(),
-        "alpha": plan.spec.experiment.analysis.alpha,
-        "margin": plan.spec.experiment.analysis.equivalence_margin,
-        "over": all(p["over"] for p in told),
-        "answers": full,
-        "asked": asked,
-        "saved": 1 - asked / full if full else 0.0,
-        "panels": told,
-    }
-    for name, frames in (("race", results), ("race_path", paths)):
-        whole = pd.concat(frames, ignore_index=True)
-        order = [*_KEY, *(c for c in whole.columns if c not in _KEY)]
-        whole[order].to_parquet(run.path / f"{name}.parquet", index=False)
-    write_json(run.path / "race.json", found)
-    return found
-
-
-def outlook(plan: Plan, *, simulations: int = 40) -> dict[str, Any]:
-    """What a race may save, before anything is asked.
-
-    Returns:
-        `answers` of the full design, and `saved_without_effect`: the share that is saved on
-        average where no condition has an effect, for `noisy` answers (37 % of pairs differ) and
-        `stable` ones (16.5 %), by simulation; `detectable`, for the same: the smallest difference
-        that the race with the fewest items finds with 80 % power if it runs to the end.
-    """
-    from promptlab.analysis.race_simulation import Design, saved_share
-
-    settings, analysis = plan.spec.experiment.race, plan.spec.experiment.analysis
-    assert settings is not None
-    panels = [p for p in panels_of(plan) if p.model == plan.models[0].label]
-    answers = sum(p.n_requests for p in panels)
-    saved = dict.fromkeys(("noisy", "stable"), 0.0)
-    for panel in panels:
-        per_task = panel.race.rules.planned / len(panel.tasks)
-        block = max(1, round(per_task / panel.n_blocks))
-        for name, concentration in (("noisy", 3.0), ("stable", 0.5)):
-            design = Design(
-                name,
-                effects=(0.0,) * len(panel.race.contestants),
-                tasks=len(panel.tasks),
-                items=block * panel.n_blocks,
-                block=block,
-                concentration=concentration,
-            )
-            share = saved_share(
-                design,
-                goal=settings.goal,
-                alpha=analysis.alpha,
-                margin=analysis.equivalence_margin,
-                futility=settings.futility,
-                simulations=simulations,
-            )
-            saved[name] += share * panel.n_requests / answers
-    rules = min((p.race.rules for p in panels), key=lambda r: r.planned)
-    return {
-        "answers": answers * len(plan.models),
-        "saved_without_effect": saved,
-        "detectable": {"noisy": rules.detectable(0.37), "stable": rules.detectable(0.165)},
-    }

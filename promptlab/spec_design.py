@@ -45,5 +45,8 @@ def _as_design(value: Any) -> Any:
     raise ValueError(f"{shown} is no design; write full, race or {{race: {{block: 5}}}}")
 
 
-Design = Annotated[Literal["full"] | NamedDesign, BeforeValidator(_as_design)]
+Design = Annotated[
+    Literal["full"] | NamedDesign,
+    BeforeValidator(_as_design, json_schema_input_type=Literal["full", "race"] | NamedDesign),
+]
 """Which of the crossed requests are sent: all, or block by block what still matters."""

@@ -8,10 +8,15 @@ import socket
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Started in the background of a shell: the children of tests would ignore Ctrl-C too.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A busy machine is not a failure.
+settings.register_profile("promptlab", deadline=None)
+settings.load_profile("promptlab")
 
 ROOT = Path(__file__).resolve().parent.parent
 _LOCAL = {"127.0.0.1", "localhost", "::1"}

@@ -21,7 +21,8 @@ from promptlab.errors import SpecError, StoreError, UserError
 from promptlab.planning import build_plan
 from promptlab.progress import Snapshot
 from promptlab.providers.mock import MockProvider
-from promptlab.racing import outlook, panels_of, replayed
+from promptlab.race_record import outlook, replayed
+from promptlab.racing import panels_of
 from promptlab.runs import list_runs
 from promptlab.settings import runs_dir
 from promptlab.spec import spec_from_mapping
@@ -284,18 +285,16 @@ def test_an_interrupted_race_goes_on_and_pays_once(tmp_path: Path, how: signal.S
         child.send_signal(how)
         child.communicate(timeout=60)
         before = len(server.seen)
-        again = _in_child(spec)
-        _, err = again.communicate(timeout=120)
-        assert again.returncode == 0, err
+        run = pl.run(written, analysis=False)
         sent = len(server.seen)
-        (run,) = list_runs(runs_dir())
+        assert [r.path for r in list_runs(runs_dir())] == [run.path]
         asked = run.status["race"]["asked"]
         lost = 2 if how is signal.SIGKILL else 0  # at most what was in flight
         slack = 4 if how is signal.SIGKILL else 0  # and what was not yet written
         assert before < asked <= sent <= asked + lost + slack
         assert run.status["race"]["over"]
         assert by_name(run).loc["EP02", "verdict"] == "worse"
-        _in_child(spec).communicate(timeout=120)
+        pl.run(written, analysis=False)
         assert len(server.seen) == sent
 
 

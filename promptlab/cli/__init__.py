@@ -15,6 +15,7 @@ def main() -> None:
     # Each import adds its verb, in the order of `promptlab --help`.
     from promptlab.cli import (  # noqa: F401
         analyze,
+        calibrate,
         compare,
         data,
         doctor,

@@ -66,7 +66,7 @@ def _race(built: Plan) -> dict[str, Any] | None:
     """What the race asks at most, and what it saves where nothing has an effect."""
     if built.spec.experiment.race is None or not built.draws:
         return None
-    from promptlab.racing import outlook
+    from promptlab.race_record import outlook
 
     return outlook(built)
 

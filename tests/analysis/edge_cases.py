@@ -298,7 +298,7 @@ ITEM_CALLS: Mapping[str, Call] = {
         s.original, s.variant, 0.0, 1.0
     ),
     "task_relative_gains": lambda s: pa.task_relative_gains(s.tasks, s.original, s.variant),
-    "crossed_mean": lambda s: pa.crossed_mean(s.d, s.tasks, s.clusters, **FEW),
+    "crossed_ratings": lambda s: pa.crossed_ratings(s.d, s.tasks, s.clusters, **FEW),
     "noise_floor": lambda s: pa.noise_floor(s.original, s.variant, tasks=s.tasks),
     "label_permutation": lambda s: pa.label_permutation(s.prompts, s.tasks, n_permutations=50),
     "best_of_stimuli": lambda s: s.best,

@@ -20,6 +20,11 @@ def test_every_public_name_is_there_and_is_no_module() -> None:
         pa.nothing  # noqa: B018
 
 
+def test_every_public_name_has_one_home() -> None:
+    names = [name for names in pa._HOMES.values() for name in names.split()]
+    assert sorted(names) == pa.__all__
+
+
 def test_public_names_are_exported_by_their_modules() -> None:
     for name, module in pa._WHERE.items():
         assert name in importlib.import_module(f"promptlab.analysis.{module}").__all__

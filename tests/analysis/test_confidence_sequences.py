@@ -100,7 +100,7 @@ def test_the_mean_is_missed_at_any_look_with_the_stated_probability(
     rng = np.random.default_rng(7)
     tasks = np.arange(4)
     moved = np.where(tasks % 2, spread, -spread)
-    missed, n = 0, 300
+    missed, n = 0, 120
     for _ in range(n):
         wealth = Wealth(plan_bets(100, error=0.05), tasks)
         best = 0.0

@@ -35,7 +35,7 @@ def test_under_no_effect_errors_are_rare_and_requests_are_saved(design: Design) 
     found = simulate_race(design, simulations=N, seed=1)
     assert list(found.columns) == list(SIMULATION_COLUMNS)
     assert value(found, "fwer") <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / N)
-    assert value(found, "saved") > 0.3
+    assert value(found, "saved") > 0.1  # next to the ceiling many wait to be equivalent
 
 
 def test_effects_are_found_and_the_best_is_not_dropped() -> None:

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from promptlab.analysis import Race, race
-from promptlab.analysis.race_rules import Rules
+from promptlab.analysis.race_rules import RaceRules
 from promptlab.analysis.race_simulation import Design, _run
 from promptlab.errors import UnknownName, UserError
 
@@ -144,7 +144,7 @@ def test_the_simulation_decides_as_the_race_does(goal: str) -> None:
     """Counts of many experiments at once, and scores of one block after the other."""
     tasks, items, block, k = 4, 40, 5, 4
     rng = np.random.default_rng(3)
-    rules = Rules(k, tasks * items, goal)  # type: ignore[arg-type]
+    rules = RaceRules(k, tasks * items, goal)  # type: ignore[arg-type]
     for _ in range(6):
         p = rng.beta(1, 1, (items // block, tasks * block))[..., None]
         y = (rng.random((*p.shape[:2], k + 1)) < p).astype(np.float64)
@@ -200,3 +200,16 @@ def test_designs_that_do_not_fit_are_refused() -> None:
         simulate_race(Design("d", (0.0,), items=7, block=2))
     with pytest.raises(UserError, match="does not fit"):
         simulate_race(Design("d", (0.6,)))
+
+
+def test_the_figure_has_a_lane_for_every_stimulus() -> None:
+    from promptlab.analysis import figures
+
+    x, y, tasks = scores([0.3, -0.3, 0.0])
+    found = race(x, y, tasks=tasks, names=["good", "bad", "idle"])
+    axes = figures.race(found.path(), blocks=12, title="model")
+    shown = {text.get_text() for text in axes.texts}
+    assert {"good", "bad", "idle", "model", "worse", "no longer decidable"} <= shown
+    assert axes.get_xlim() == (0.5, 12.5)
+    with pytest.raises(UserError, match="not begun"):
+        figures.race(found.path().iloc[:0])

@@ -65,6 +65,29 @@ ROW: dict[str, Any] = {
             "better (Holm-adjusted p = 0.012, 21 tests).",
         ),
         (
+            {"lower": 0.001},
+            "EP02 changed accuracy by +1.2 points (95 % interval +0.1 to +3.1) over 24 tasks: "
+            "inconclusive, although the interval leaves 0 out: it is that of this comparison "
+            "alone, and the adjusted test does not reject (p = 0.40, 21 tests); this design would "
+            "have found 2.9 points.",
+        ),
+        (
+            {"verdict": "better", "p_adjusted": 0.03, "adjust_method": "max-T, 2 models by Holm"},
+            "EP02 changed accuracy by +1.2 points (95 % interval -0.8 to +3.1) over 24 tasks: "
+            "better (max-T-adjusted p = 0.03, 21 tests), although the interval, by another method "
+            "than the test, does not leave 0 out.",
+        ),
+        (
+            {"contrast": "vs_control", "baseline": "EP02-neutral"},
+            "EP02 against its neutral control (EP02-neutral): +1.2 points (95 % interval -0.8 to "
+            "+3.1) over 24 tasks: inconclusive; this design would have found 2.9 points.",
+        ),
+        (
+            {"contrast": "career", "gained": 0, "lost": 0, "verdict": "equivalent"},
+            "career (EP02 against original): no score differs over 24 tasks (0 of 2400 items): "
+            "equivalent within 2.0 points.",
+        ),
+        (
             {"verdict": "equivalent"},
             "EP02 changed accuracy by +1.2 points (95 % interval -0.8 to +3.1) over 24 tasks: "
             "equivalent within 2.0 points.",

@@ -21,7 +21,7 @@ def printed(table: Any, width: int = 100) -> str:
 
 def test_the_table_has_every_condition_with_its_verdict(run: Simulated) -> None:
     text = printed(result_table(run.contrasts))
-    macro = run.contrasts[(run.contrasts["level"] == "macro") & run.contrasts["primary"]]
+    macro = run.contrasts.query("level == 'macro' and primary and contrast == 'vs_original'")
     for row in macro.to_dict("records"):
         line = next(t for t in text.splitlines() if t.startswith(f"{row['condition']} "))
         assert row["verdict"] in line
@@ -79,3 +79,11 @@ def test_an_unknown_figure_or_model_is_named(run: Simulated) -> None:
         draw_figure(Handle(run), "forrest")
     with pytest.raises(UnknownName, match="unknown model 'x'"):
         draw_figure(Handle(run), "forest", model="x")
+
+
+def test_a_registered_plan_marks_what_is_outside_it(run: Simulated) -> None:
+    plain = printed(result_table(run.contrasts))
+    assert "exploratory" not in plain
+    marked = printed(result_table(run.contrasts, manifest={"registration": {"registered": True}}))
+    controls = marked[marked.index("Against matched controls") :]
+    assert controls.count(", exploratory") == controls.count("-neutral") == 2

@@ -1,0 +1,117 @@
+"""What a rehearsal found, in sentences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from promptlab.analysis.calibration.designs import discordance_of
+from promptlab.analysis.calibration.rehearsal import EVERY, Rehearsal
+from promptlab.analysis.calibration.tally import Sum
+
+__all__ = ["assumption", "rehearsal_sentences"]
+
+
+def assumption(rehearsal: Rehearsal) -> str:
+    """What the simulated world is like."""
+    truth = rehearsal.truth
+    moved = 100 * discordance_of(truth.accuracy, truth.concentration)
+    return (
+        f"{rehearsal.simulations} rehearsals of each scenario, no model asked: baseline accuracy "
+        f"{100 * truth.accuracy:g} %, two prompts without any effect disagree about {moved:.0f} % "
+        f"of the items, true effects differ by {100 * truth.spread:g} points (SD) between tasks"
+    )
+
+
+def rehearsal_sentences(rehearsal: Rehearsal) -> list[str]:
+    """Plain sentences: without any effect, and with the stated ones."""
+    return [*_without_effect(rehearsal), *_with_effects(rehearsal)]
+
+
+def _without_effect(rehearsal: Rehearsal) -> Iterator[str]:
+    found = _whole(rehearsal, "none")
+    alpha = 100 * float(rehearsal.shape.options.get("alpha", 0.05))
+    if "any better" in found:
+        yield (
+            "With no effect at all this analysis would say 'better' of some condition in "
+            f"{_percent(found['any better'])} of experiments, and 'better' or 'worse' in "
+            f"{_percent(found['any better or worse'])}."
+        )
+    family = found.get("confirmatory: any better or worse")
+    if family:
+        yield (
+            "In the confirmatory family it would make at least one false claim in "
+            f"{_percent(family)} of experiments ({alpha:g} % is what it promises); raw p values "
+            f"would in {_percent(found['raw p: any better or worse'])}."
+        )
+    rest = found.get("exploratory: any better or worse")
+    if rest:
+        yield (
+            "Among the exploratory contrasts over tasks there would be a false claim in "
+            f"{_percent(rest)} of experiments."
+        )
+    gain = found.get("best stimulus per task: gain")
+    if gain and math.isfinite(gain.mean):
+        relative = found.get("best stimulus per task: relative gain")
+        more = f" ({100 * relative.mean:+.1f} %)" if relative and relative.n else ""
+        yield (
+            "The best stimulus of each task, picked afterwards, would gain "
+            f"{100 * gain.mean:+.1f} points{more} on average although nothing works."
+        )
+    covered = found.get("coverage of intervals over tasks")
+    if covered and covered.n:
+        yield (
+            f"Without any effect {_percent(covered)} of the {100 - alpha:g} % intervals over tasks "
+            "would hold the true difference."
+        )
+
+
+def _with_effects(rehearsal: Rehearsal) -> Iterator[str]:
+    found = _whole(rehearsal, "effects")
+    for name, effect in rehearsal.truth.effects.items():
+        own = {q: s for c, q, s in rehearsal.tallies["effects"] if c == name}
+        if "power" in own:
+            yield _power(name, effect, own)
+    wrong = found.get("any better or worse without an effect")
+    if wrong:
+        yield (
+            "Some other condition, without an effect on average, would be called better or worse "
+            f"in {_percent(wrong)} of experiments."
+        )
+    covered = found.get("coverage of intervals over tasks")
+    if covered and covered.n:
+        yield (
+            f"With these effects {_percent(covered)} of the intervals over tasks would hold the "
+            "true difference."
+        )
+    smallest = found.get("smallest difference found with 80 % power")
+    if smallest and smallest.n:
+        yield (
+            "From the variance it sees, the report would say on average that it could have found "
+            f"{100 * smallest.mean:.1f} points with 80 % power."
+        )
+
+
+def _power(name: str, effect: float, own: dict[str, Sum]) -> str:
+    right, wrong = ("better", "worse") if effect > 0 else ("worse", "better")
+    text = (
+        f"If {name} truly changes accuracy by {100 * effect:+.1f} points, this experiment would "
+        f"call it {right} with probability {_percent(own['power'])}, {wrong} "
+        f"{_percent(own['wrong direction'], plain=True)}, equivalent "
+        f"{_percent(own['equivalent'], plain=True)}, inconclusive "
+        f"{_percent(own['inconclusive'], plain=True)}"
+    )
+    larger = own.get("exaggeration when found")
+    if larger and larger.n:
+        text += f"; when it says so, the estimate is {larger.mean:.2f} times the truth"
+    return text + "."
+
+
+def _whole(rehearsal: Rehearsal, scenario: str) -> dict[str, Sum]:
+    return {q: s for c, q, s in rehearsal.tallies[scenario] if c == EVERY}
+
+
+def _percent(found: Sum, *, plain: bool = False) -> str:
+    """`3.8 %`, with its Monte-Carlo error where the number matters."""
+    text = f"{100 * found.mean:.1f} %"
+    return text if plain else f"{text} (±{100 * found.error:.1f})"

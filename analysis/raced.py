@@ -1,0 +1,47 @@
+"""What a race finds of one stimulus."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from promptlab.analysis.results import Result
+
+__all__ = ["Raced"]
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Raced(Result):
+    """What a race found of one stimulus.
+
+    The interval and the p value are valid at the moment at which the stimulus left. The estimate
+    is the mean of what was asked: a stimulus that left early because it looked good (bad) is
+    over- (under-) estimated on average.
+
+    Attributes:
+        condition: the stimulus.
+        p_adjusted: p value times the number of stimuli.
+        verdict: `better`, `worse`, `equivalent` or `inconclusive`, against the original.
+        left: why it left: `better`, `worse`, `equivalent`, `not best`, `futile`, `best` (all others
+            have left), `control`
+            (with its stimulus); empty if it ran to the end.
+        block: the last block in which it was asked, from 1.
+        beaten_by: the stimulus that was shown to be better, of one that is not the best.
+        shrunken: the estimate drawn towards 0 by t^2 / (t^2 + se^2), t^2 the variance of true
+            differences between this race's stimuli as their estimates show it (empirical Bayes,
+            Efron and Morris 1975, JASA 70); nearer to the truth where a stimulus left early.
+        planned: items of the full design.
+        control_of: the stimulus that this one is a control of; it has alpha for itself.
+    """
+
+    condition: str
+    p_adjusted: float
+    verdict: str
+    left: str
+    block: int
+    beaten_by: str
+    shrunken: float
+    planned: int
+    control_of: str = ""
+
+    label: ClassVar[str] = "difference"
