@@ -41,6 +41,23 @@ _ABOUT = {
 }
 
 
+_REHEARSAL = """## Before an experiment
+
+The same is asked of one experiment, before anything is sent or spent:
+
+    promptlab calibrate experiment.yaml --effect EP02=+5
+
+takes its models, tasks, items, conditions and plan of analysis from the spec, gives every item
+simulated answers, and runs the analysis that the experiment will run, 200 times without any effect
+and 200 times with the effects stated. It prints how often this analysis would claim something
+false, how many of its intervals would hold the truth, with what probability it would find each
+effect and by how much it would then exaggerate it, and what the best stimulus of each task would
+gain although nothing works. `--baseline-accuracy`, `--answers noisy|stable` or `--discordance`, and
+`--sd-task` say what the simulated world is like; without `--effect` the first confirmatory
+condition gets the smallest difference that `promptlab plan` says the design finds, and the
+rehearsal shows whether it does."""
+
+
 def command_line(experiments: int, seed: int, only: Sequence[str], out: Path) -> str:
     """What to type to get the same table."""
     parts = "".join(f" --only {name}" for name in only)
@@ -99,7 +116,7 @@ def markdown(
     ]
     for part, rows in table.groupby("part", sort=False):
         lines += _part(str(part), rows, shown.get(str(part), ""))
-    lines += _ending(table)
+    lines += [*_ending(table), "", *_REHEARSAL.splitlines()]
     return "\n".join(lines).rstrip() + "\n"
 
 
