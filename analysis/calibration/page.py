@@ -166,7 +166,7 @@ def _cell(row: Any) -> str:
         text = f"**{text}**"
     if row.reference:
         text += f" ({row.reference})"
-    return f"{text} ≠" if row.agrees is False else text
+    return f"{text} ≠" if row.agrees in (False,) else text
 
 
 def _ending(table: pd.DataFrame) -> list[str]:
@@ -177,11 +177,11 @@ def _ending(table: pd.DataFrame) -> list[str]:
             f"- {r.design}, {r.procedure}: {r.verdict} ({r.value:.3f})" for r in broken.itertuples()
         ]
     differs = table[table["agrees"].eq(False)]
-    for r in differs.itertuples():
-        out.append(
-            f"- {r.design}, {r.procedure}, {r.quantity}: {number(r.value, r.quantity)} here, "
-            f"{r.reference} in the reference"
-        )
+    out += [
+        f"- {r['design']}, {r['procedure']}, {r['quantity']}: "
+        f"{number(r['value'], r['quantity'])} here, {r['reference']} in the reference"
+        for r in differs.to_dict("records")
+    ]
     if len(out) == 2:
         out.append("Nothing.")
     elif len(differs):
