@@ -64,7 +64,8 @@ def summary_table(found: SummaryAnalysis) -> Table:
         outer.add_row(inner)
     best = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", show_header=True)
     for name, align in zip(overall.columns, overall.align, strict=True):
-        best.add_column(name.lower(), justify="right" if align == "r" else "left", no_wrap=True)
+        right = align == "r"
+        best.add_column(name.lower(), justify="right" if right else "left", no_wrap=right)
     group = ""
     for line in overall.rows:
         if line.group and line.group != group:
