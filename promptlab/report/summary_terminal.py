@@ -52,7 +52,7 @@ def summary_table(found: SummaryAnalysis) -> Table:
             title=Text(title), title_justify="left", title_style="bold", header_style="dim",
             box=None, padding=(0, 2, 0, 0),
         )  # fmt: skip
-        wanted = [0, 1, 2, 4, 5, 9]
+        wanted = [0, 1, 2, 4, 5, 8]
         for at in wanted:
             right = shown.align[at] == "r"
             inner.add_column(
