@@ -101,14 +101,13 @@ def summary_rows(found: SummaryAnalysis, macro: pd.DataFrame) -> Table:
             say.pvalue(r["p_adjusted"]),
             say.relative(r["relative_gain"], np.nan, np.nan, r["relative_note"]),
             f"{100 * r['detectable']:.1f}" if pd.notna(r["detectable"]) else say.DASH,
-            f"±{100 * r['run_error']:.1f}" if pd.notna(r["run_error"]) else say.DASH,
             _pooled(r),
             str(r["verdict"]),
         )
         rows.append(Row(cells, "", str(r["verdict"])))
     columns = (
         *("Condition", "Points", f"{level_of(found)} interval", "p", "p adj.", "Relative gain"),
-        *("Detectable", "Run error", "Random effects", "Verdict"),
+        *("Detectable", "Random effects", "Verdict"),
     )
     first = macro.iloc[0]
     methods = " and ".join(
@@ -118,8 +117,8 @@ def summary_rows(found: SummaryAnalysis, macro: pd.DataFrame) -> Table:
     excluded = int(first["n_tasks"]) - int(macro["pooled_tasks"].fillna(0).min())
     note = (
         f"p: {first['test_method']}. p adj.: {methods}. Detectable: the smallest true difference, "
-        "in points, that the verdict would find with 80 % power. Run error: standard error of the "
-        "difference from the runs alone. Random effects: the tasks weighted by their run error "
+        "in points, that the verdict would find with 80 % power. Random effects: the tasks "
+        "weighted by their run error, which is the standard error from the runs alone "
         "(DerSimonian and Laird), as a second opinion"
         + (
             f"; up to {say.plural(excluded, 'task')} without run error left out."
@@ -127,7 +126,7 @@ def summary_rows(found: SummaryAnalysis, macro: pd.DataFrame) -> Table:
             else "."
         )
     )
-    return Table(columns, "l" + "r" * 8 + "l", rows, (note,))
+    return Table(columns, "l" + "r" * 7 + "l", rows, (note,))
 
 
 def _pooled(row: dict[Any, Any]) -> str:

@@ -52,7 +52,7 @@ def summary_table(found: SummaryAnalysis) -> Table:
             title=Text(title), title_justify="left", title_style="bold", header_style="dim",
             box=None, padding=(0, 2, 0, 0),
         )  # fmt: skip
-        wanted = [0, 1, 2, 4, 5, 9]
+        wanted = [0, 1, 2, 4, 5, 8]
         for at in wanted:
             right = shown.align[at] == "r"
             inner.add_column(
@@ -64,7 +64,8 @@ def summary_table(found: SummaryAnalysis) -> Table:
         outer.add_row(inner)
     best = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", show_header=True)
     for name, align in zip(overall.columns, overall.align, strict=True):
-        best.add_column(name.lower(), justify="right" if align == "r" else "left", no_wrap=True)
+        right = align == "r"
+        best.add_column(name.lower(), justify="right" if right else "left", no_wrap=right)
     group = ""
     for line in overall.rows:
         if line.group and line.group != group:
