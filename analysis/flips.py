@@ -57,41 +57,36 @@ class Tally:
         root = np.sqrt(n * squares) if statistic == "t" else n.astype(np.float64)
         scale = np.nan_to_num(safe_divide(1.0, root))
         self._side = side
-        self._scale = scale.astype(d.dtype)
+        self._scale = scale.astype(d.dtype)[:, None]
+        self._degrees = np.maximum(n - 1, 0)[:, None]
         # The ratio orders like t among columns of one size only.
-        self._by_ratio = [statistic == "mean" or np.ptp(n[f]) == 0 for f in families]
-        self._n = n
+        alike = statistic == "mean" or n.min() == n.max()
+        self._unlike = [] if alike else [f for f in families if np.ptp(n[f]) > 0]
         observed = self._values(d.sum(axis=0)[:, None])[:, 0]
         largest = 1.0 if statistic == "t" else (np.abs(d).sum(axis=0) * scale).max(initial=0.0)
-        slack = _SLACK[d.dtype.itemsize]
-        self._families = []
-        for family, by_ratio in zip(families, self._by_ratio, strict=True):
-            ours = observed[family] if by_ratio else self._t(observed[family], family)
-            reach = ours - slack * np.maximum(np.abs(ours), 0.01 * largest)
-            order = np.argsort(ours, kind="stable")
-            self._families.append((family[order], reach[order], by_ratio))
+        width = _SLACK[d.dtype.itemsize] * np.maximum(np.abs(observed), 0.01 * largest)
+        self._reach = (observed - width).astype(d.dtype)[:, None]
+        self._families = [f[np.argsort(observed[f], kind="stable")] for f in families]
         self.raw, self.single, self.successive = (np.zeros(n.size, np.int64) for _ in range(3))
 
     def add(self, sums: Floats) -> None:
         """Count a block of sums, columns x sign patterns."""
         values = self._values(sums)
-        for family, reach, by_ratio in self._families:
-            running: Floats | None = None
-            for k, least in zip(family.tolist(), reach.tolist(), strict=True):
-                value = values[k] if by_ratio else self._t(values[k], np.array([k]))
-                hits = np.count_nonzero(value >= least)
-                self.raw[k] += hits
-                if running is None:  # the least significant one has nobody below
-                    running = value
-                else:
-                    running = np.maximum(running, value, out=value)
-                    hits = np.count_nonzero(running >= least)
-                self.successive[k] += hits
-            if running is None or family.size == 1:
-                self.single[family] = self.successive[family]
-            else:
+        hits = np.array([np.count_nonzero(row) for row in values >= self._reach])
+        self.raw += hits
+        for family in self._families:
+            running = values[family[0]]
+            for k in family[1:]:
+                running = np.maximum(running, values[k], out=values[k])
+                hits[k] = np.count_nonzero(running >= self._reach[k])
+            if family.size > 1:
                 running.sort()
-                self.single[family] += running.size - np.searchsorted(running, reach)
+                self.single[family] += running.size - np.searchsorted(
+                    running, self._reach[family, 0]
+                )
+            else:
+                self.single[family] += hits[family]
+        self.successive += hits
 
     def pvalues(self, tried: int, *, exact: bool = False) -> tuple[Array, Array, Array]:
         """Raw, single-step and step-down p values after so many sign patterns.
@@ -103,19 +98,24 @@ class Tally:
             hits / tried if exact else (1 + hits) / (tried + 1)
             for hits in (self.raw, self.single, self.successive)
         )
-        for family, _, _ in self._families:
+        for family in self._families:
             order = family[::-1]
             down[order] = np.maximum.accumulate(down[order])
         return raw, single, down
 
     def _values(self, sums: Floats) -> Floats:
-        values = sums * self._scale[:, None]
-        return np.abs(values, out=values) if self._side == "abs" else values
+        """What is compared: S / sqrt(n Q), or t = sqrt(n - 1) r / sqrt(1 - r^2) where sizes differ.
 
-    def _t(self, ratio: Floats, columns: Ints) -> Floats:
-        """Paired t from S / sqrt(n Q): sqrt(n - 1) r / sqrt(1 - r^2); 0 for fewer than two."""
-        room = np.sqrt(np.maximum(1 - ratio**2, 1e-12))
-        return np.asarray(ratio * np.sqrt(np.maximum(self._n[columns] - 1, 0)) / room, ratio.dtype)
+        A column of one unit has no t; it is given 0.
+        """
+        values: Floats = sums * self._scale
+        if self._side == "abs":
+            np.abs(values, out=values)
+        for family in self._unlike:
+            ratio = values[family]
+            room = np.sqrt(np.maximum(1 - ratio**2, 1e-12))
+            values[family] = np.sqrt(self._degrees[family]) * ratio / room
+        return values
 
 
 def flip_tests(

@@ -57,7 +57,8 @@ def permuted_means(
     owner = np.repeat(np.arange(starts.size), sizes)
     right_wrong = ((table == 0) | (table == 1)).all(axis=1)
     same = table.min(axis=1) == table.max(axis=1)
-    fixed = np.bincount(owner, weights=np.where(same, table[:, 0], 0.0), minlength=starts.size)
+    weights = np.where(same, table[:, 0], 0.0)
+    fixed: Array = np.asarray(np.bincount(owner, weights, starts.size), np.float64)
     binary = _part(table, owner, right_wrong & ~same)
     graded = _part(table, owner, ~right_wrong & ~same)
     block = max(8, min(512, _ELEMENTS // items))
@@ -69,7 +70,8 @@ def permuted_means(
     def work(job: tuple[int, int, int]) -> Array:
         number, _, size = job
         rng = stream(entropy, *place, number)
-        sums = np.broadcast_to(fixed[:, None], (prompts, starts.size, size)).copy()
+        sums: Array = np.empty((prompts, starts.size, size))
+        sums[:] = fixed[:, None]
         if listed:
             sums[:, binary.tasks] += _listed(rng, binary, subsets, size)
         elif binary.tasks.size:

@@ -14,8 +14,8 @@ class Raced(Difference):
     """What a race found of one stimulus.
 
     The interval and the p value are valid at the moment at which the stimulus left. The estimate
-    is the mean of what was asked: a stimulus that left early because it looked good (bad) is
-    over- (under-) estimated on average.
+    is the mean of what was asked. It is biased where a stimulus left early: away from 0 if it was
+    decided, because it looked large, and towards 0 if it was futile, because it looked small.
 
     Attributes:
         condition: the stimulus.
@@ -28,7 +28,7 @@ class Raced(Difference):
         beaten_by: the stimulus that was shown to be better, of one that is not the best.
         shrunken: the estimate drawn towards 0 by t^2 / (t^2 + se^2), t^2 the variance of true
             differences between this race's stimuli as their estimates show it (empirical Bayes,
-            Efron and Morris 1975, JASA 70); nearer to the truth where a stimulus left early.
+            Efron and Morris 1975, JASA 70). Its mean squared error is smaller, it is not unbiased.
         planned: items of the full design.
         control_of: the stimulus that this one is a control of; it has alpha for itself.
     """

@@ -242,7 +242,7 @@ class Race:
         early = bool(wealth.n) and wealth.n + wealth.waiting < planned
         notes = [] if wealth.n else ["undefined: a task has no scored pair"]
         if early:
-            notes.append("left early: the estimate is biased away from 0, the interval is valid")
+            notes.append("left early: the estimate is biased, the interval is valid")
         if wealth.waiting:
             notes.append(f"{wealth.waiting} item(s) not used: a task had no pair beside them")
         beaten = ""

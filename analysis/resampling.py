@@ -183,6 +183,7 @@ def resample_cells(
     raw, single, down = (np.where(n > 0, np.array([t[i] for t in tests]), np.nan) for i in range(3))
     estimate = np.array([c.estimate for c in cells])
     replicates = safe_divide(sums, (n > 0).sum(axis=0)[:, None])
+    bent = [c.bca for c in cells if c.bca is not None]
     return CellResampling(
         tasks=names,
         columns=labels,
@@ -190,9 +191,7 @@ def resample_cells(
         estimate=estimate,
         lower=np.array([c.lower for c in cells]),
         upper=np.array([c.upper for c in cells]),
-        bca=(np.array([c.bca[0] for c in cells]), np.array([c.bca[1] for c in cells]))
-        if bca
-        else None,
+        bca=(np.array([e[0] for e in bent]), np.array([e[1] for e in bent])) if bca else None,
         pvalue=raw,
         single_step=single,
         step_down=down,

@@ -7,7 +7,6 @@ how far a mean moves when the same prompt is run again, and no more.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from promptlab.analysis.meta import random_effects
 from promptlab.analysis.multiplicity import adjust
 from promptlab.analysis.ratio import paper_relative_gain
 from promptlab.analysis.reading import choose_baseline
+from promptlab.analysis.summary_block import Block, complete_block
 from promptlab.analysis.summary_null import best_of_means
 from promptlab.analysis.summary_runs import RunNoise, over_fixed_tasks, run_noise
 from promptlab.analysis.summary_tables import SummaryTable, check_summary
@@ -96,17 +96,6 @@ class SummaryAnalysis:
         return "\n".join(self.sentences())
 
 
-@dataclass(frozen=True)
-class _Block:
-    """The complete part of one model's summary: tasks x conditions, the baseline first."""
-
-    tasks: list[str]
-    conditions: list[str]
-    means: Array
-    sds: Array
-    runs: Array
-
-
 def analyze_summary(
     summary: SummaryTable | pd.DataFrame,
     *,
@@ -155,8 +144,8 @@ def analyze_summary(
             raise UnknownName("confirmatory condition", name, [c for c in known if c != chosen])
     parts, overall, unused, absent = [], [], [], []
     for (model, shots), rows in table.groupby(["model", "shots"], sort=False):
-        group = {"model": str(model), "shots": int(shots)}
-        block, spare, gaps = _block(rows, chosen, confirmatory, str(model))
+        group: dict[str, Any] = {"model": str(model), "shots": int(str(shots))}
+        block, spare, gaps = complete_block(rows, chosen, confirmatory, str(model))
         noise = run_noise(block.sds, block.runs)
         frame = _contrasts(block, noise, confirmatory, alpha, margin, tasks, seed)
         parts.append(frame.assign(**group, baseline=chosen, margin=margin))
@@ -180,46 +169,6 @@ def analyze_summary(
     )
 
 
-def _block(
-    rows: pd.DataFrame, baseline: str, first: Sequence[str], model: str
-) -> tuple[_Block, list[tuple[str, str]], list[tuple[str, str]]]:
-    """The complete part, the means outside it, and the means that are not there.
-
-    Conditions enter by their number of tasks for as long as the complete part grows.
-    """
-    wide = {c: rows.pivot(index="task", columns="condition", values=c) for c in ("mean", "sd", "n")}
-    means = wide["mean"]
-    names = sorted((str(c) for c in means.columns if c != baseline), key=_natural)
-    if baseline not in means or not names:
-        raise UserError(f"model {model}: nothing to compare with '{baseline}'; it needs a row too")
-    there = means.notna()
-    ranked = sorted(names, key=lambda c: (c not in first, -int((there[c] & there[baseline]).sum())))
-    sizes = []
-    for count in range(max(1, len(first)), len(names) + 1):
-        whole = int(there[[baseline, *ranked[:count]]].all(axis=1).sum())
-        sizes.append((whole * (count + 1), whole, count))
-    cells, _, count = max(sizes)
-    if not cells:
-        raise UserError(f"model {model}: no task has both '{baseline}' and another condition")
-    conditions = [baseline, *sorted(ranked[:count], key=_natural)]
-    whole_tasks = sorted(there.index[there[conditions].all(axis=1)])
-    block = _Block(
-        [str(t) for t in whole_tasks],
-        conditions,
-        *(w.loc[whole_tasks, conditions].to_numpy(np.float64) for w in wide.values()),
-    )
-    every = [(str(t), c) for t in there.index for c in [baseline, *names]]
-    inside = {(t, c) for t in block.tasks for c in conditions}
-    gaps = [(t, c) for t, c in every if not there.loc[t, c]]
-    return block, [cell for cell in every if cell not in inside and cell not in set(gaps)], gaps
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """Sorting key under which NP2 comes before NP10."""
-    parts = (p for p in re.split(r"(\d+)", name) if p)
-    return [(int(p), "") if p.isdigit() else (-1, p) for p in parts]
-
-
 def _over_tasks(
     means: Array,
     noise: RunNoise,
@@ -235,7 +184,7 @@ def _over_tasks(
 
 
 def _contrasts(
-    block: _Block,
+    block: Block,
     noise: RunNoise,
     confirmatory: Sequence[str],
     alpha: float,
@@ -303,7 +252,7 @@ def _contrasts(
 
 def _adjusted(
     macro: pd.DataFrame,
-    block: _Block,
+    block: Block,
     over: Macro,
     confirmatory: Sequence[str],
     alpha: float,
@@ -341,7 +290,7 @@ def _adjusted(
     )
 
 
-def _pooled(block: _Block, noise: RunNoise, alpha: float) -> pd.DataFrame:
+def _pooled(block: Block, noise: RunNoise, alpha: float) -> pd.DataFrame:
     """Random-effects pooling over the tasks with a positive run error, for each condition."""
     import pandas as pd
 
@@ -366,7 +315,7 @@ def _pooled(block: _Block, noise: RunNoise, alpha: float) -> pd.DataFrame:
 
 
 def _overall(
-    block: _Block,
+    block: Block,
     noise: RunNoise,
     alpha: float,
     tasks: Generalize,

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -104,10 +104,10 @@ def check_summary(
 
     found, notes = _columns(frame, source)
     out = pd.DataFrame(index=range(len(frame)))
+    defaults: dict[str, Any] = {"model": "model", "shots": 0}
     for column in SUMMARY_COLUMNS:
-        default = {"model": "model", "shots": 0}.get(column, np.nan)
         known = column in found
-        out[column] = frame[found[column]].to_numpy() if known else default
+        out[column] = frame[found[column]].to_numpy() if known else defaults.get(column, np.nan)
     if out.empty:
         raise UserError(f"{source}: there is no row")
     for column in ("model", "task", "condition"):
@@ -122,8 +122,10 @@ def check_summary(
         out[column] = _numbers(out[column], column, source)
     for column, least in (("sd", 0), ("n", 1)):
         if (out[column] < least).any():
-            row = int(np.argmax((out[column] < least).to_numpy()))
-            raise UserError(f"{source}: column '{column}' in row {row + 1} is below {least}")
+            at = int(np.argmax((out[column] < least).to_numpy()))
+            raise UserError(f"{source}: column '{column}' in row {at + 1} is below {least}")
+    if out["shots"].isna().any():
+        raise UserError(f"{source}: column 'shots' is empty in a row")
     out["shots"] = out["shots"].astype("int64")
     out, said = _in_unit(out, percent, source)
     twice = out.duplicated(["model", "shots", "task", "condition"], keep=False)

@@ -13,10 +13,12 @@ Ratios are of processor time. One MB is 10^6 bytes.
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from harness.measurements import MB
@@ -43,7 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print the table and write the results; returns the exit code."""
     options = _options(arguments)
     size = QUICK if options.quick else WHOLE
-    rows: list[Row] = []
+    size = replace(size, repeats=options.repeats or size.repeats)
+    # Wall time means little where much else runs.
+    rows = [Row("work for each processor at the start", os.getloadavg()[0] / os.cpu_count(), "")]
     compared: Table | None = None
     try:
         with tempfile.TemporaryDirectory(prefix="bench-", dir=options.folder) as folder:
@@ -175,6 +179,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="PART[,PART]",
         help=f"parts to measure: {', '.join(PARTS)}",
     )
+    parser.add_argument("--repeats", type=int, help="how often each is run (3)")
     parser.add_argument(
         "--results",
         type=Path,

@@ -103,10 +103,12 @@ class FileAnalysis:
         """Everything found, for a program; numbers that are undefined are null."""
         from promptlab.analysis.summary import SummaryAnalysis
 
-        summary = isinstance(self.found, SummaryAnalysis)
-        tables = {"best": self.found.best} if not summary else {"overall": self.found.overall}
-        if summary:
-            tables |= {"missing": self.found.missing, "left_out": self.found.left_out}
+        tables: dict[str, pd.DataFrame] = {}
+        if isinstance(self.found, SummaryAnalysis):
+            for name in ("overall", "missing", "left_out"):
+                tables[name] = getattr(self.found, name)
+        else:
+            tables["best"] = self.found.best
         return {
             "source": str(self.source),
             "kind": self.kind,

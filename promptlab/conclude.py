@@ -99,7 +99,8 @@ def analyse_run(run: Run) -> pd.DataFrame:
     computed = contrasts(scores, conditions, **options)
     best = best_of_stimuli(scores, conditions, baseline=options["baseline"], seed=options["seed"])
     sensitivity = protocol_sensitivity(computed, alpha=options["alpha"])
-    if (run.path / "race.parquet").is_file():
+    raced = (run.path / "race.parquet").is_file()
+    if raced:
         from promptlab.analysis.race_contrasts import raced_contrasts
 
         # How many items there are depends on the scores: no test for a fixed number holds.
@@ -112,6 +113,8 @@ def analyse_run(run: Run) -> pd.DataFrame:
         if "wordings" in run.lock:
             names = {"baseline", "alpha", "margin", "tasks", "missing", "seed"} & set(options)
             wordings = wording_sensitivity(scores, conditions, **{n: options[n] for n in names})
+            # Nor do intervals over wordings hold, where a race chose the number of items.
+            wordings = wordings[:0] if raced else wordings
             wordings.to_parquet(run.path / "wordings.parquet", index=False)
     return table
 

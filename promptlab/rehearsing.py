@@ -12,6 +12,7 @@ from promptlab.tables import write_conditions
 
 if TYPE_CHECKING:
     from promptlab.analysis.calibration.rehearsal import Shape
+    from promptlab.analysis.power import Detectable
 
 __all__ = ["detectable_effect", "first_tested", "shape_of"]
 
@@ -49,10 +50,10 @@ def first_tested(plan: Plan) -> str | None:
     return next(iter([*declared, *(s for s in stimuli if s in ids), *ids]), None)
 
 
-def detectable_effect(plan: Plan, *, discordance: float, spread: float) -> float:
-    """The difference that the design should find with 80 % power; NaN if there is none.
+def detectable_effect(plan: Plan, *, discordance: float, spread: float) -> Detectable:
+    """The difference that the design should find with 80 % power, or the reason for none.
 
-    By `promptlab.analysis.power.detectable_difference`, for the protocol with the most tasks, with
+    For the protocol with the most tasks, with
     alpha shared by the confirmatory family.
     """
     from promptlab.analysis.power import detectable_difference
@@ -72,4 +73,4 @@ def detectable_effect(plan: Plan, *, discordance: float, spread: float) -> float
         discordance=discordance,
         alpha=analysis.alpha,
         tests=max(family, 1),
-    ).estimate
+    )

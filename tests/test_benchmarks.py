@@ -188,7 +188,7 @@ def test_the_statistics_are_measured_beside_scipy(
         "bootstrap, BCa: times faster than scipy",
         "sign-flip test: times faster than scipy",
     } <= set(rows)
-    assert all(value > 0 for value in rows.values())
+    assert all(value > 0 for name, value in rows.items() if not name.startswith("work"))
     printed = capsys.readouterr().out
     for name in rows:
         assert name in page.read_text()

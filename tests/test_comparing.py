@@ -187,6 +187,16 @@ def test_other_models_and_metrics(tmp_path: Path) -> None:
         compare(a, c)
 
 
+def test_several_models_on_one_side_are_refused(tmp_path: Path) -> None:
+    rows = [f"q{i},{i % 2},m{k}" for i in range(4) for k in (1, 2)]
+    (tmp_path / "a.csv").write_text("item_id,score,model\n" + "\n".join(rows))
+    b = table(tmp_path / "b.csv", answers(4, 0.5, 1), model="m1")
+    with pytest.raises(UserError, match=r"differ in the model, .*\(a: m1 and m2; b: m1\)"):
+        compare(tmp_path / "a.csv", b)
+    both = compare(tmp_path / "a.csv", tmp_path / "a.csv", names=["p", "q"])
+    assert set(both.contrasts["model"]) == {"m1", "m2"}
+
+
 def test_three_prompts_share_one_family(tmp_path: Path) -> None:
     files = [table(tmp_path / f"{n}.csv", answers(50, 0.5, k)) for k, n in enumerate("abc")]
     found = pl.compare(*files)

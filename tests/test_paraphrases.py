@@ -316,6 +316,16 @@ def test_a_run_from_spec_to_report(crossed: dict[str, Any]) -> None:
     assert run.figure("wordings") is not None
 
 
+@pytest.mark.usefixtures("quick")
+def test_a_race_has_no_intervals_over_wordings(card: Path) -> None:
+    spec = SPEC | {"models": ["mock/skilled?p=0.6"], "tasks": [str(card)], "items": 16}
+    run = pl.run(spec | {"instructions": {"paraphrases": 2}, "design": "race"})
+    assert run.scores()["instruction"].nunique() == 3
+    assert run.wordings().empty
+    page = (run.path / "report" / "index.html").read_text()
+    assert "wording of the instruction?" not in page
+
+
 def test_again_is_free_and_scores_come_back(crossed: dict[str, Any], tmp_path: Path) -> None:
     run = pl.run(crossed, analysis=False)
     before = {p.name: p.read_bytes() for p in run.path.glob("*.parquet")}

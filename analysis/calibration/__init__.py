@@ -1,7 +1,8 @@
 """Calibration: what the procedures promise, checked on simulated experiments whose truth is known.
 
 `calibrate` runs the parts of `PARTS` and puts type-I error, coverage and power beside the figures
-of a reference simulation and beside the naive claims. Names are loaded when they are first used.
+of a reference simulation and beside the naive claims. `rehearse` runs the analysis of one
+experiment on simulated models. Names are loaded when they are first used.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ _HOMES = {
     "engine": "calibrate",
     "judge": "COLUMNS closing failures",
     "parts": "PARTS Part",
+    "rehearsal": "Rehearsal Shape Truth rehearse simulated_scores",
+    "rehearsal_words": "assumption rehearsal_sentences",
     "tally": "Tally",
 }
 _WHERE = {name: module for module, names in _HOMES.items() for name in names.split()}

@@ -102,11 +102,12 @@ def _per_task(scores: Array, same: bool, rng: np.random.Generator, tally: Tally)
     valid: Claim = "valid" if same else "other"
     tally.add("per task: best stimulus above the original", "share of tasks", ahead.mean())
     wins = (p <= 0.05) & (delta > 0)
-    for name, rejected, claim in (
-        ("per task: best stimulus, naive mid-p", ahead & (winner <= 0.05), "naive"),
-        ("per task: best stimulus, Bonferroni", ahead & (k * winner <= 0.05), valid),
+    naive_claim: Claim = "naive" if same else "other"
+    for name, p_winner, claim in (
+        ("per task: best stimulus, naive mid-p", winner, naive_claim),
+        ("per task: best stimulus, Bonferroni", k * winner, valid),
     ):
-        tally.add(name, "type I", rejected.mean(), claim=claim if same else "other")
+        tally.add(name, "type I", (ahead & (p_winner <= 0.05)).mean(), claim=claim)
     few = range(_LOOKED_AT)
     by_signs = [
         max_t(items[t], side="upper", n_resamples=_SIGNS, seed=rng).single_step.min() <= 0.05

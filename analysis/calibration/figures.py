@@ -152,13 +152,14 @@ def _dots(rows: pd.DataFrame, ax: Axes | None, title: str, part: str) -> Axes:
     names = list(worst.index)
     designs = list(dict.fromkeys(rows["design"]))
     if ax is None:
-        row = max(_ROW, 0.036 * len(designs) + 0.06)
-        ax = style.new_axes(style.DOUBLE, 0.95 + row * len(names))
+        high = max(_ROW, 0.036 * len(designs) + 0.06)
+        ax = style.new_axes(style.DOUBLE, 0.95 + high * len(names))
     step = 0.72 / max(len(designs), 1)
-    for row in rows.itertuples():
-        place = designs.index(row.design) - (len(designs) - 1) / 2
-        y = names.index(row.procedure) + step * place
-        _dot(ax, row.value, row.mc_error, row.reference, y, _COLORS[row.claim], step)
+    for row in rows.to_dict("records"):
+        place = designs.index(row["design"]) - (len(designs) - 1) / 2
+        y = names.index(row["procedure"]) + step * place
+        color = _COLORS[row["claim"]]
+        _dot(ax, row["value"], row["mc_error"], row["reference"], y, color, step)
     for line in range(1, len(names)):
         ax.axhline(line - 0.5, color="#ececec", lw=0.5, zorder=0)
     _rows_of_text(ax, names)
@@ -224,10 +225,11 @@ def _column(ax: Axes, texts: Sequence[str], heading: str) -> None:
 def _title(ax: Axes, text: str, names: Sequence[str], note: str = "") -> None:
     """A title flush with the labels left of the axes, and a note below it."""
     left = style.text_width(names, 7.0) + 4.0
-    for words, above, options in (
+    lines: tuple[tuple[str, float, dict[str, Any]], ...] = (
         (text, 18.0 if note else 9.0, {"weight": "bold", "size": 8.0}),
         (note, 8.0, {"color": style.MUTED, "size": 6.5}),
-    ):
+    )
+    for words, above, options in lines:
         if words:
             ax.annotate(
                 words,

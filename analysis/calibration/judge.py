@@ -78,7 +78,7 @@ def references() -> Mapping[tuple[str, str, str, str], Reference]:
     """Figures by (part, design, procedure, quantity), from `reference.csv`."""
     file = resources.files("promptlab.analysis.calibration") / "reference.csv"
     out: dict[tuple[str, str, str, str], Reference] = {}
-    with file.open(encoding="utf-8", newline="") as lines:
+    with file.open(encoding="utf-8") as lines:
         for row in csv.DictReader(lines):
             key = (row["part"], row["design"], row["procedure"], row["quantity"])
             count = int(row["simulations"]) if row["simulations"] else None

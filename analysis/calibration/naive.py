@@ -77,9 +77,10 @@ def bootstrap_rejections(differences: Array, counts: Array) -> dict[str, Array]:
 
 
 def berg_kirkpatrick_p(replicates: Array, estimate: Array) -> Array:
-    """Two-sided centred bootstrap test (Berg-Kirkpatrick, Burkett and Klein 2012).
+    """The bootstrap test of Berg-Kirkpatrick, Burkett and Klein (2012), doubled for both sides.
 
-    How often a resampled difference is as far from the observed one as that is from 0.
+    How often the better prompt leads by at least twice its observed lead in a resample.
     """
-    far = np.abs(replicates - estimate) >= np.abs(estimate) - TIE
-    return np.asarray((1 + far.sum(axis=0)) / (replicates.shape[0] + 1))
+    ahead = np.where(estimate >= 0, 1.0, -1.0)
+    far = replicates * ahead >= 2 * np.abs(estimate) - TIE
+    return np.asarray(np.minimum(1.0, 2 * (1 + far.sum(axis=0)) / (replicates.shape[0] + 1)))

@@ -1,4 +1,7 @@
-"""One task, K stimuli, no effect: tests of the best and of the average stimulus."""
+"""One task, K stimuli, no effect: tests of the best and of the average stimulus.
+
+Tests of the best are one-sided at 5 %, those of the average two-sided.
+"""
 
 from __future__ import annotations
 
@@ -83,7 +86,8 @@ def simulate(design: OneTask, simulations: int, rng: np.random.Generator, tally:
             for one in scores
         ]
         tally.add(f"{name}: label permutation", "type I", rejected, claim="valid")
-    cells = mcnemar_p((d > 0).sum(axis=1), (d < 0).sum(axis=1)).min(axis=1)
+    gains, losses = (d > 0).sum(axis=1), (d < 0).sum(axis=1)
+    cells = mcnemar_p(gains, losses, alternative="greater").min(axis=1)
     tally.add("max: Bonferroni mid-p", "type I", design.stimuli * cells <= 0.05, claim="valid")
     average = d.mean(axis=2).T
     claim: Claim = "naive" if design.ceiling else "shown"

@@ -41,6 +41,23 @@ _ABOUT = {
 }
 
 
+_REHEARSAL = """## Before an experiment
+
+The same is asked of one experiment, before anything is sent or spent:
+
+    promptlab calibrate experiment.yaml --effect EP02=+5
+
+takes its models, tasks, items, conditions and plan of analysis from the spec, gives every item
+simulated answers, and runs the analysis that the experiment will run, 200 times without any effect
+and 200 times with the effects stated. It prints how often this analysis would claim something
+false, how many of its intervals would hold the truth, with what probability it would find each
+effect and by how much it would then exaggerate it, and what the best stimulus of each task would
+gain although nothing works. `--baseline-accuracy`, `--answers noisy|stable` or `--discordance`, and
+`--sd-task` say what the simulated world is like; without `--effect` the first confirmatory
+condition gets the smallest difference that `promptlab plan` says the design finds, and the
+rehearsal shows whether it does."""
+
+
 def command_line(experiments: int, seed: int, only: Sequence[str], out: Path) -> str:
     """What to type to get the same table."""
     parts = "".join(f" --only {name}" for name in only)
@@ -99,7 +116,7 @@ def markdown(
     ]
     for part, rows in table.groupby("part", sort=False):
         lines += _part(str(part), rows, shown.get(str(part), ""))
-    lines += _ending(table)
+    lines += [*_ending(table), "", *_REHEARSAL.splitlines()]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -149,7 +166,7 @@ def _cell(row: Any) -> str:
         text = f"**{text}**"
     if row.reference:
         text += f" ({row.reference})"
-    return f"{text} ≠" if row.agrees is False else text
+    return f"{text} ≠" if row.agrees in (False,) else text
 
 
 def _ending(table: pd.DataFrame) -> list[str]:
@@ -160,11 +177,11 @@ def _ending(table: pd.DataFrame) -> list[str]:
             f"- {r.design}, {r.procedure}: {r.verdict} ({r.value:.3f})" for r in broken.itertuples()
         ]
     differs = table[table["agrees"].eq(False)]
-    for r in differs.itertuples():
-        out.append(
-            f"- {r.design}, {r.procedure}, {r.quantity}: {number(r.value, r.quantity)} here, "
-            f"{r.reference} in the reference"
-        )
+    out += [
+        f"- {r['design']}, {r['procedure']}, {r['quantity']}: "
+        f"{number(r['value'], r['quantity'])} here, {r['reference']} in the reference"
+        for r in differs.to_dict("records")
+    ]
     if len(out) == 2:
         out.append("Nothing.")
     elif len(differs):

@@ -78,7 +78,7 @@ PARTS: dict[str, Part] = {
         "The best and the average of K stimuli on one task, no stimulus helps",
         one_task.DESIGNS,
         one_task.simulate,
-        1000,
+        1300,
         50,
     ),
     "over_tasks": Part(

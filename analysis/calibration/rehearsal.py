@@ -147,7 +147,7 @@ def rehearse(
         for scenario in SCENARIOS
         for start in range(0, simulations, _BLOCK)
     ]
-    tallies = {scenario: Tally() for scenario in SCENARIOS}
+    tallies: dict[str, Tally] = {scenario: Tally() for scenario in SCENARIOS}
     done = 0
     for piece, tally in zip(todo, in_processes(_work, todo, processes), strict=True):
         tallies[piece.scenario].merge(tally)

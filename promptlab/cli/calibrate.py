@@ -254,8 +254,11 @@ def _rehearse(
         moved = discordance_of(accuracy, concentration)
         smallest = detectable_effect(plan, discordance=moved, spread=spread)
         first = first_tested(plan)
-        if first is not None and smallest < 1 - accuracy:  # NaN: no effect is found anyway
-            effects = {first: round(smallest, 3)}
+        if first is not None and smallest.estimate < 1 - accuracy:
+            effects = {first: round(smallest.estimate, 3)}
+        else:
+            why = smallest.note or f"only {smallest.estimate:.2f} or more would do"
+            typer.echo(f"no effect was stated, and the plan finds none: {why}", err=True)
     with _bar() as report:
         return rehearse(
             shape,

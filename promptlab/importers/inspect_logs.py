@@ -70,7 +70,8 @@ def read_logs(path: Path, *, metrics: Sequence[str] = ()) -> Source:
     dated = [(str(log.eval.task), str(log.eval.created), file) for file, log in logs.items()]
     files, notes = newest(dated)
     rows: list[dict[str, Any]] = []
-    left_out, seen = [], []
+    left_out: list[str] = []
+    seen: list[str] = []
     for file in files:
         log = logs[file]
         if not log.samples:

@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -70,7 +70,8 @@ def read_samples(path: Path, *, metrics: Sequence[str] = (), by: By = "hash") ->
     Raises:
         UserError: nothing to read, several models, or a metric that must be chosen.
     """
-    files, notes = [path], []
+    files = [path]
+    notes: list[str] = []
     if path.is_dir():
         found = find_samples(path)
         homes = sorted({str(f.parent.relative_to(path)) for f in found})
@@ -78,7 +79,8 @@ def read_samples(path: Path, *, metrics: Sequence[str] = (), by: By = "hash") ->
             raise UserError(f"{path} holds logs of several models; name one: {', '.join(homes)}")
         files, notes = newest((*_task_and_date(f), f) for f in found)
     rows: list[_Sample] = []
-    left_out, seen = [], []
+    left_out: list[str] = []
+    seen: list[str] = []
     for file in files:
         task, _ = _task_and_date(file)
         samples = list(_lines(file))
@@ -182,7 +184,7 @@ def _item(sample: _Sample) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _about(file: Path, task: str) -> Mapping[str, Any]:
+def _about(file: Path, task: str) -> dict[str, Any]:
     """Model and shots, from the results file of the same run if it is there."""
     _, date = _task_and_date(file)
     path = file.with_name(f"results_{date}.json")

@@ -130,7 +130,8 @@ def newest(dated: Iterable[tuple[str, str, Path]]) -> tuple[list[Path], list[str
     by_task: dict[str, list[tuple[str, Path]]] = {}
     for task, date, path in dated:
         by_task.setdefault(task, []).append((date, path))
-    files, notes = [], []
+    files: list[Path] = []
+    notes: list[str] = []
     for task, found in sorted(by_task.items()):
         found.sort()
         files.append(found[-1][1])

@@ -150,8 +150,9 @@ def _table(rows: pd.DataFrame) -> Table:
         for r in rows.to_dict("records")
     ]
     note = (
-        "Points of a condition that left early are biased away from 0, the interval is not; "
-        "“drawn in” are the points drawn towards 0 by empirical Bayes."
+        "Points of a condition that left early are biased (away from 0 where it was decided, "
+        "towards 0 where it was futile); the interval is valid. “Drawn in”: the points drawn "
+        "towards 0 by empirical Bayes, which errs less on average."
     )
     return Table(columns, "llrrrrrrl", out, (note,))
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jinja2
-import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
@@ -18,15 +17,20 @@ from promptlab.errors import UserError
 from promptlab.report import numbers as say
 from promptlab.report import pictures
 from promptlab.report.page import nice
+from promptlab.report.summary_rows import (
+    cell_rows,
+    gain,
+    level_of,
+    overall_rows,
+    part_title,
+    summary_rows,
+)
 from promptlab.report.tables import Row, Table
 
 if TYPE_CHECKING:
     from promptlab.analysis.summary import SummaryAnalysis
 
-__all__ = ["overall_rows", "summary_rows", "write_summary_report"]
-
-_MOST_CELLS = 40
-"""Longer lists of tasks are cut on the page; the CSV file has all."""
+__all__ = ["write_summary_report"]
 
 
 def write_summary_report(
@@ -137,12 +141,6 @@ def _meta(found: SummaryAnalysis) -> str:
     return " · ".join(parts)
 
 
-def _title(found: SummaryAnalysis, row: dict[Any, Any]) -> str:
-    if len(found.overall) == 1:
-        return ""
-    return f"{row['model']}, {figures.shots_text(int(row['shots']))}"
-
-
 def _places(
     found: SummaryAnalysis,
     contrasts: pd.DataFrame,
@@ -154,7 +152,7 @@ def _places(
     texts = {} if known is None else dict(zip(known["condition"], known["text"], strict=True))
     out = []
     for number, row in enumerate(found.overall.to_dict("records")):
-        here = {"model": str(row["model"]), "shots": int(row["shots"])}
+        here: dict[str, Any] = {"model": str(row["model"]), "shots": int(row["shots"])}
         stem = f"_{number + 1}" if len(found.overall) > 1 else ""
         mine = contrasts[
             (contrasts["model"] == here["model"]) & (contrasts["shots"] == here["shots"])
@@ -163,14 +161,14 @@ def _places(
         macro = mine[mine["level"] == "macro"]
         out.append(
             {
-                "title": _title(found, row),
+                "title": part_title(found, row),
                 "macro": summary_rows(found, macro),
                 "forest": _figure(
                     folder,
                     f"forest{stem}",
                     figures.forest(mine, **here, alpha=found.alpha, texts=texts),
                     f"Mean difference from {row['baseline']} over tasks with "
-                    f"{_level(found)} intervals ({macro['interval_method'].iloc[0]}). Filled "
+                    f"{level_of(found)} intervals ({macro['interval_method'].iloc[0]}). Filled "
                     f"markers: adjusted p at most {found.alpha:g}. The band is the equivalence "
                     "margin.",
                     "Forest plot: difference of every condition from the baseline",
@@ -184,7 +182,7 @@ def _places(
                     "after correction over all cells); a dot says nothing about other items.",
                     "Heat map: differences from the baseline by task and condition",
                 ),
-                "cells": _cell_rows(found, cells),
+                "cells": cell_rows(found, cells),
             }
         )
     return out
@@ -195,134 +193,6 @@ def _figure(folder: Path, stem: str, axes: Any, caption: str, alt: str) -> dict[
     svg = pictures.save(figure, folder / stem)
     markup = Markup(pictures.inline_svg(svg, stem, alt))
     return {"id": stem, "file": stem, "caption": caption, "svg": markup}
-
-
-def _level(found: SummaryAnalysis) -> str:
-    return f"{100 * (1 - found.alpha):g} %"
-
-
-def overall_rows(found: SummaryAnalysis) -> Table:
-    """The baseline, the average condition and the best per task, beside the null."""
-    rows = []
-    for r in found.overall.to_dict("records"):
-        group = _title(found, r)
-        low, high = r["average_lower"], r["average_upper"]
-        rows += [
-            Row((str(r["baseline"]), _score(r["mean_baseline"]), say.DASH, say.DASH, ""), group),
-            Row(
-                (
-                    f"mean over {say.plural(int(r['n_conditions']), 'condition')}",
-                    _score(r["mean_average"]),
-                    say.signed(r["average_difference"], 2),
-                    _gain(r["average_relative"]),
-                    f"{_level(found)} interval {say.interval(low, high) or say.DASH}",
-                ),
-                group,
-            ),
-            Row(
-                (
-                    "best condition of each task",
-                    _score(r["mean_of_max"]),
-                    say.signed(r["max_difference"], 2),
-                    _gain(r["max_relative"]),
-                    "chosen on these very scores",
-                ),
-                group,
-                "flips",
-            ),
-        ]
-        if pd.notna(r["null_mean"]):
-            rows.append(
-                Row(
-                    (
-                        "the same with no effect at all",
-                        _score(r["mean_baseline"] + r["null_mean"]),
-                        say.signed(r["null_mean"], 2),
-                        _gain(r["null_mean"] / r["mean_baseline"]) if r["mean_baseline"] else "",
-                        f"up to {say.signed(r['null_upper'], 2)} in 95 % of experiments; "
-                        f"{say.said_p(r['null_pvalue'])}",
-                    ),
-                    group,
-                )
-            )
-    columns = ("Over tasks", "Score", "Points", "Relative", "")
-    return Table(columns, "lrrrl", rows)
-
-
-def _score(value: float) -> str:
-    return f"{100 * value:.2f}"
-
-
-def _gain(share: float) -> str:
-    return say.DASH if pd.isna(share) else f"{say.signed(share, 2)} %"
-
-
-def summary_rows(found: SummaryAnalysis, macro: pd.DataFrame) -> Table:
-    """Every condition against the baseline over tasks."""
-    rows = []
-    for r in macro.to_dict("records"):
-        cells = (
-            str(r["condition"]),
-            say.signed(r["difference"]),
-            say.interval(r["lower"], r["upper"]) or say.DASH,
-            say.pvalue(r["pvalue"]),
-            say.pvalue(r["p_adjusted"]),
-            say.relative(r["relative_gain"], np.nan, np.nan, r["relative_note"]),
-            f"{100 * r['detectable']:.1f}" if pd.notna(r["detectable"]) else say.DASH,
-            f"±{100 * r['run_error']:.1f}" if pd.notna(r["run_error"]) else say.DASH,
-            _pooled(r),
-            str(r["verdict"]),
-        )
-        rows.append(Row(cells, "", str(r["verdict"])))
-    columns = ("Condition", "Points", f"{_level(found)} interval", "p", "p adj.", "Relative gain")
-    columns = (*columns, "Detectable", "Run error", "Random effects", "Verdict")
-    first = macro.iloc[0]
-    methods = " and ".join(
-        f"{family} by {method}, {say.plural(int(part['family_size'].max()), 'test')}"
-        for (family, method), part in macro.groupby(["family", "adjust_method"], sort=False)
-    )
-    excluded = int(first["n_tasks"]) - int(macro["pooled_tasks"].fillna(0).min())
-    note = (
-        f"p: {first['test_method']}. p adj.: {methods}. Detectable: the smallest true difference, "
-        "in points, that the verdict would find with 80 % power. Run error: standard error of the "
-        "difference from the runs alone. Random effects: the tasks weighted by their run error "
-        "(DerSimonian and Laird), as a second opinion"
-        + (
-            f"; up to {say.plural(excluded, 'task')} without run error left out."
-            if excluded
-            else "."
-        )
-    )
-    return Table(columns, "l" + "r" * 8 + "l", rows, (note,))
-
-
-def _pooled(row: dict[Any, Any]) -> str:
-    ends = say.interval(row["pooled_lower"], row["pooled_upper"])
-    return f"{say.signed(row['pooled'])} {ends}".strip()
-
-
-def _cell_rows(found: SummaryAnalysis, cells: pd.DataFrame) -> Table:
-    """Tasks whose runs differ, by adjusted p and size."""
-    strong = cells[cells["p_adjusted"] <= found.alpha]
-    order = strong["difference"].abs().sort_values(ascending=False, kind="stable").index
-    strong = strong.loc[order]
-    rows = [
-        Row(
-            (
-                str(r["task"]),
-                str(r["condition"]),
-                _score(r["mean_baseline"]),
-                _score(r["mean_condition"]),
-                say.signed(r["difference"]),
-                say.interval(r["lower"], r["upper"]),
-                say.pvalue(r["p_adjusted"]),
-            )
-        )
-        for r in strong.head(_MOST_CELLS).to_dict("records")
-    ]
-    baseline = str(found.overall["baseline"].iloc[0])
-    columns = ("Task", "Condition", baseline, "Score", "Points", f"{_level(found)} interval")
-    return Table((*columns, "p adj."), "ll" + "r" * 5, rows, (), max(0, len(strong) - _MOST_CELLS))
 
 
 def _legend(found: SummaryAnalysis) -> str:
@@ -358,7 +228,7 @@ def _methods(found: SummaryAnalysis) -> list[str]:
     excluded = int(row["paper_excluded"])
     out.append(
         "Relative gains divide the means over tasks. The mean over tasks of best / baseline, as "
-        f"the papers report it, would be {_gain(row['paper_relative'])}"
+        f"the papers report it, would be {gain(row['paper_relative'])}"
         + (f" without {say.plural(excluded, 'task')} at 0" if excluded else "")
         + "; it is dominated by the tasks with the smallest baselines."
     )

@@ -36,7 +36,7 @@ def summary_table(found: SummaryAnalysis) -> Table:
     from rich.text import Text
 
     from promptlab.report.numbers import plural
-    from promptlab.report.summary_page import overall_rows, summary_rows
+    from promptlab.report.summary_rows import overall_rows, summary_rows
     from promptlab.report.terminal import styled_verdict
 
     outer = Table.grid(padding=(0, 0, 1, 0))
@@ -54,8 +54,10 @@ def summary_table(found: SummaryAnalysis) -> Table:
         )  # fmt: skip
         wanted = [0, 1, 2, 4, 5, 9]
         for at in wanted:
-            side = "right" if shown.align[at] == "r" else "left"
-            inner.add_column(shown.columns[at].lower(), justify=side, no_wrap=True)
+            right = shown.align[at] == "r"
+            inner.add_column(
+                shown.columns[at].lower(), justify="right" if right else "left", no_wrap=True
+            )
         for line, values in zip(shown.rows, mine.to_dict("records"), strict=True):
             cells = [Text(line.cells[at]) for at in wanted[:-1]]
             inner.add_row(*cells, styled_verdict(str(values["verdict"])))

@@ -300,6 +300,8 @@ ITEM_CALLS: Mapping[str, Call] = {
     "task_relative_gains": lambda s: pa.task_relative_gains(s.tasks, s.original, s.variant),
     "crossed_ratings": lambda s: pa.crossed_ratings(s.d, s.tasks, s.clusters, **FEW),
     "noise_floor": lambda s: pa.noise_floor(s.original, s.variant, tasks=s.tasks),
+    "resample_cells": lambda s: pa.resample_cells([s.many], **FEW),
+    "resample_scores": lambda s: pa.resample_scores(s.frame, **FEW),
     "label_permutation": lambda s: pa.label_permutation(s.prompts, s.tasks, n_permutations=50),
     "best_of_stimuli": lambda s: s.best,
     "protocol_sensitivity": lambda s: pa.protocol_sensitivity(s.contrasts),
@@ -385,6 +387,7 @@ COUNT_CALLS: Mapping[str, CountCall] = {
     "design_errors": lambda c: pa.design_errors(c.gains, c.losses, df=c.n),
     "exaggeration": lambda c: pa.exaggeration(c.rates[0]),
     "nemenyi_cd": lambda c: pa.nemenyi_cd(c.n, c.gains),
+    "resampling_counts": lambda c: pa.resampling_counts(c.n, n_resamples=5),
     "points": lambda c: pa.points(c.gains) if isinstance(c.gains, int | float) else None,
 }
 """Functions of numbers."""
@@ -393,6 +396,9 @@ KNOWN: dict[tuple[str, str], str] = {
     ("label_permutation", "strings"): "a ValueError of numpy's",
     ("label_permutation", "labels missing"): "a TypeError of numpy's",
     ("max_t", "strings"): "a ValueError of numpy's",
+    ("resampling_counts", "no pair"): "a ZeroDivisionError",
+    ("resampling_counts", "infinite"): "an OverflowError",
+    ("resampling_counts", "lists"): "a ValueError of numpy's",
 }
 """Function and scenario that still raise something else than a UserError."""
 

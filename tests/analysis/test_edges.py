@@ -50,7 +50,9 @@ def silent(result: Any, healthy: Any) -> list[str]:
         return ["nan"] if math.isnan(result) else []
     if isinstance(result, np.ndarray) and result.dtype.kind == "f":
         return ["nan"] if np.isnan(result).any() else []
-    if not dataclasses.is_dataclass(result) or getattr(result, "note", ""):
+    if not dataclasses.is_dataclass(result) or np.any(
+        np.asarray(getattr(result, "note", "")) != ""
+    ):
         return []
     found = []
     for field in dataclasses.fields(result):
@@ -131,6 +133,8 @@ def test_numbers(name: str) -> None:
         try:
             result = run(COUNT_CALLS[name], data)
         except Exception as error:
+            if (name, title) in KNOWN:
+                continue
             problems[title] = f"{type(error).__name__}: {error}"
             continue
         found = sound(result)

@@ -174,11 +174,14 @@ def test_what_cannot_be_known_is_said(table: Any, note: str) -> None:
     assert np.isnan(found.interval).all()
     assert np.isnan(found.pvalue)
     assert found.estimate == pytest.approx(np.nanmean(np.nanmean(table, axis=1)))
+    if not found.degenerate:  # of which the sentence says in its own words what it means
+        assert note in repr(found).lower()
 
 
 def test_the_result_reads_as_a_sentence() -> None:
     found = crossed_mean(simulated(20, 4, 0.2, 0.05, 0.2, 1, 0)[..., 0])
     assert repr(found).startswith("The mean difference is ")
+    assert " on 20 items, " in repr(found)
     assert "(items x 4 wordings, both random, t with " in repr(found)
     frame = found.to_frame()
     assert frame["n_wordings"].item() == 4

@@ -42,19 +42,19 @@ def test_the_rule_holds_and_the_reference_agrees(part: str, simulations: int) ->
 
 
 def test_the_best_of_many_stimuli_is_a_false_positive_machine() -> None:
-    table = run("best_of", 40, "K=10 noisy")
+    table = run("best_of", 24, "K=10 noisy")
     assert failures(table).empty, failures(table)
     for test in ("naive t", "naive Wilcoxon"):
         assert value(table, f"mean of per-task maxima: {test}").item() == 1.0
     assert value(table, "any task x stimulus: naive mid-p").item() > 0.5
-    assert value(table, "best overall stimulus: naive t").item() > 0.1
+    assert value(table, "best overall stimulus: naive t").item() > 0.05
     assert 5.5 < value(table, "mean of per-task maxima", "points").item() < 7
     assert 11 < value(table, "mean of per-task maxima", "relative gain (%)").item() < 15
-    assert abs(value(table, "per-task winner, cross-fit", "points").item()) < 0.6
+    assert abs(value(table, "per-task winner, cross-fit", "points").item()) < 0.8
 
 
 def test_choosing_for_each_task_pays_when_effects_differ_by_task() -> None:
-    table = run("best_of", 12, "K=10 task effects")
+    table = run("best_of", 8, "K=10 task effects")
     assert failures(table).empty
     assert value(table, "per-task winner, cross-fit", "points").item() > 8
     label = table[table["procedure"] == "mean of per-task maxima: label permutation"].iloc[0]
@@ -71,8 +71,13 @@ def test_the_average_stimulus_near_the_ceiling() -> None:
         assert rows["verdict"].item() == "false claims"
 
 
-def test_exact_coverage_by_enumeration() -> None:
-    found = {name: coverage(design) for name, design in DESIGNS.items()}
+@pytest.fixture(scope="module")
+def exact() -> dict[str, dict[str, tuple[float, str]]]:
+    return {name: dict(coverage(design)) for name, design in DESIGNS.items()}
+
+
+def test_exact_coverage_by_enumeration(exact: dict[str, dict[str, tuple[float, str]]]) -> None:
+    found = exact
     small = found["n=20 discordance 0.10 difference 0.05"]
     assert small["Tango"][0] == pytest.approx(0.995, abs=5e-4)
     assert small["Wald"][0] == pytest.approx(0.78, abs=5e-3)
@@ -84,7 +89,9 @@ def test_exact_coverage_by_enumeration() -> None:
         assert all(share >= 0.93 for share, claim in intervals.values() if claim == "valid")
 
 
-def test_exact_coverage_agrees_with_a_simulation() -> None:
+def test_exact_coverage_agrees_with_a_simulation(
+    exact: dict[str, dict[str, tuple[float, str]]],
+) -> None:
     from promptlab.analysis.intervals import tango_limits
 
     name = "n=100 discordance 0.06 difference 0.04"
@@ -93,13 +100,11 @@ def test_exact_coverage_agrees_with_a_simulation() -> None:
     drawn = np.random.default_rng(5).multinomial(design.n, [gain, loss, 1 - gain - loss], 20_000)
     low, high = tango_limits(drawn[:, 0], drawn[:, 1], design.n)
     inside = ((low <= design.difference) & (high >= design.difference)).mean()
-    assert coverage(design)["Tango"][0] == pytest.approx(inside, abs=0.006)
+    assert exact[name]["Tango"][0] == pytest.approx(inside, abs=0.006)
 
 
 def test_processes_change_nothing() -> None:
-    one, two = (
-        calibrate(only=["many", "equivalent"], exactly=60, seed=2, processes=n) for n in (1, 2)
-    )
+    one, two = (calibrate(only=["many"], exactly=60, seed=2, processes=n) for n in (1, 2))
     pd.testing.assert_frame_equal(one, two)
 
 
@@ -108,6 +113,16 @@ def test_a_part_is_a_function_from_design_simulations_and_seed_to_rows() -> None
     assert set(rows["design"]) == {"R=5"}
     pd.testing.assert_frame_equal(rows, PARTS["replicates"]("R=5", 200, 3))
     assert not rows.equals(PARTS["replicates"]("R=5", 200, 4))
+
+
+def test_sign_flip_of_graded_scores_holds_its_level() -> None:
+    from promptlab.analysis.signflip import sign_flip_p
+
+    rng, simulations = np.random.default_rng(8), 1500
+    p = rng.random((20, simulations))
+    pvalues, _ = sign_flip_p(rng.beta(2 + p, 3 - p) - rng.beta(2 + p, 3 - p))
+    limit = 0.05 + 3 * np.sqrt(0.05 * 0.95 / simulations)
+    assert (pvalues <= 0.05).mean() <= limit
 
 
 def test_unknown_names_and_too_few() -> None:
