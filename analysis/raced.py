@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
-from promptlab.analysis.results import Result
+from promptlab.analysis.results import Difference
 
 __all__ = ["Raced"]
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Raced(Result):
+class Raced(Difference):
     """What a race found of one stimulus.
 
     The interval and the p value are valid at the moment at which the stimulus left. The estimate
@@ -44,4 +43,5 @@ class Raced(Result):
     planned: int
     control_of: str = ""
 
-    label: ClassVar[str] = "difference"
+    def _subject(self) -> str:
+        return self.condition

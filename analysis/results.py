@@ -228,7 +228,10 @@ class Difference(Result):
         size = abs(self.estimate)
         which = 2 if size < 1e-12 else 1 if self.estimate < 0 else 0
         amount = "less than 0.1 points" if size < 5e-4 else f"{100 * size:.1f} points"
-        return f"The variant {self.words[which].format(amount)} the original"
+        return f"{self._subject()} {self.words[which].format(amount)} the original"
+
+    def _subject(self) -> str:
+        return "The variant"
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

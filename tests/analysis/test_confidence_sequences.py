@@ -120,7 +120,7 @@ def test_a_large_difference_is_found_and_repr_is_a_sentence() -> None:
     assert found.interval[0] > 0.5
     assert found.pvalue < 1e-4
     assert found.e_value > 1e4
-    assert repr(found).startswith("difference 1 (95 % interval")
+    assert repr(found).startswith("The variant scored 100.0 points higher than the original (95 %")
     assert "4 looks" in repr(found)
     assert found.to_frame()["lower"].iloc[0] == found.interval[0]
 

@@ -291,7 +291,7 @@ def test_best_of_means_refuses_what_it_cannot_use() -> None:
     found = best_of_means([0.5, 0.4], [[0.6], [0.4]])
     assert "no null without" in found.note
     assert np.isnan(found.pvalue)
-    assert "best condition per task minus baseline 0.05" in repr(found)
+    assert "best condition per task minus baseline is 0.05" in repr(found)
 
 
 # --- reading ---------------------------------------------------------------------------------
