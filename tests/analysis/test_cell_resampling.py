@@ -14,6 +14,7 @@ from scipy import stats
 import promptlab.analysis as pa
 from promptlab.analysis.arrays import product
 from promptlab.analysis.flips import flip_tests
+from promptlab.analysis.macroboot import bootstrap_t
 from promptlab.analysis.streams import draw_signs, in_order, stream
 from promptlab.errors import UserError
 
@@ -242,12 +243,12 @@ def test_bootstrap_t_covers_where_the_percentile_is_short() -> None:
     rng, simulations = np.random.default_rng(4), 400
     d = rng.normal(0, 1, (12, simulations))
     counts = np.stack([np.bincount(rng.integers(0, 12, 12), minlength=12) for _ in range(2000)])
-    low, high = pa.bootstrap_t(d, counts)
+    low, high = bootstrap_t(d, counts)
     covered = ((low <= 0) & (high >= 0)).mean()
     assert covered == pytest.approx(0.95, abs=0.035)
     short = np.quantile(counts @ d / 12, [0.025, 0.975], axis=0)
     assert ((short[0] <= 0) & (short[1] >= 0)).mean() < covered
-    few = pa.bootstrap_t(rng.normal(size=(4, 1)), np.ones((10, 4), int))
+    few = bootstrap_t(rng.normal(size=(4, 1)), np.ones((10, 4), int))
     assert np.isnan(few[0][0])
 
 
