@@ -69,15 +69,16 @@ class Several:
         return pd.DataFrame(table)
 
     def __repr__(self) -> str:
-        each = []
-        for row in self.to_frame().itertuples(index=False):
+        table, each = self.to_frame(), []
+        columns = (table[c].tolist() for c in ("estimate", "lower", "upper", "pvalue"))
+        for name, value, low, high, p in zip(self.names, *columns, strict=True):
             more = []
-            if not (math.isnan(row.lower) and math.isnan(row.upper)):
-                more.append(f"{number(row.lower)} to {number(row.upper)}")
-            if not math.isnan(row.pvalue):
-                more.append(format_p(row.pvalue))
+            if not (math.isnan(low) and math.isnan(high)):
+                more.append(f"{number(low)} to {number(high)}")
+            if not math.isnan(p):
+                more.append(format_p(p))
             about = f" ({', '.join(more)})" if more else ""
-            each.append(f"{number(row.estimate)}{about} for {row.name}")
+            each.append(f"{number(value)}{about} for {name}")
         if len(each) > 6:
             each = [*each[:5], f"{len(each) - 5} more"]
         listed = " and ".join([", ".join(each[:-1])] * (len(each) > 1) + each[-1:])
