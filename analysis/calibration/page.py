@@ -27,8 +27,8 @@ _ABOUT = {
     "that of choosing a stimulus for each task. Cross-fitting the best overall stimulus takes the "
     "bias of the choice away, but its folds share the choice and its error over tasks is too "
     "small: its t test rejects in about 10 % without any effect, so the winner is tested by "
-    "max-T. What resamples items is tried on the first four tasks, which are the hard ones. The task "
-    "accuracies are those of `promptlab.analysis.calibration.designs`.",
+    "max-T. What resamples items is tried on the first four tasks, which are the hard ones. The "
+    "task accuracies are those of `promptlab.analysis.calibration.designs`.",
     "one_task": "At the ceiling all answers are right with probability .93. The differences of an "
     "item share the original's one draw, so tests of the average stimulus over items err there. "
     "With 20 items the sign patterns are drawn, as with more.",
