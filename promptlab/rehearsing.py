@@ -35,7 +35,9 @@ def shape_of(plan: Plan) -> Shape:
         cells=tuple((task, condition.id, shots) for task, condition, shots in plan.shapes),
         items={task: len(draw.items) for task, draw in plan.draws.items()},
         protocols={task: plan.protocols(task)[1] for task in plan.draws},
-        conditions=tuple(conditions.to_dict("records")),
+        conditions=tuple(
+            {str(k): v for k, v in row.items()} for row in conditions.to_dict("records")
+        ),
         replicates=experiment.replicates,
         options=experiment.analysis.options(),
     )

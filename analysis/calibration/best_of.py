@@ -184,8 +184,10 @@ def _best_overall(scores: Array, same: bool, rng: np.random.Generator, tally: Ta
         n_splits=_SPLITS,
         seed=rng,
     )
-    # Chosen and measured on the same tasks: it says nothing about new ones.
-    tally.add(f"{name}: cross-fit, t over tasks", "type I", fit.pvalue <= 0.05, claim=valid)
+    # Its estimate is free of the choice, its error is not: the folds share what was chosen, so the
+    # t test rejects too often, and nothing is claimed of it.
+    shown: Claim = "shown" if same else "other"
+    tally.add(f"{name}: cross-fit, t over tasks", "type I", fit.pvalue <= 0.05, claim=shown)
     tally.add(name, "points", 100 * column.mean(), claim="naive")
 
 

@@ -193,7 +193,8 @@ def closing(table: pd.DataFrame) -> str:
         parts.append(
             f"{_of(agree, int(compared.sum()))} reference figures agree within Monte-Carlo error"
         )
-    return "; ".join(parts) + "."
+    text = "; ".join(parts) + "."
+    return text[0].upper() + text[1:]
 
 
 def _of(some: int, every: int) -> str:

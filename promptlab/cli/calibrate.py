@@ -163,7 +163,7 @@ def _table(
             scale=experiments / _EXPERIMENTS,
             seed=seed,
             processes=processes,
-            progress=report and (lambda block, done, all_: report(block.part, done, all_)),
+            progress=None if report is None else lambda b, done, every: report(b.part, done, every),
         )
     broken = failures(table)
     if out is not None:
@@ -205,15 +205,15 @@ def _print_table(table: pd.DataFrame) -> None:
         shown.add_column("verdict", overflow="fold", min_width=12)
         for design, some in rows.groupby("design", sort=False):
             shown.add_row(Text(str(design), style="italic"))
-            for row in some.itertuples():
-                broken = str(row.verdict).startswith("FAILS")
+            for row in some.to_dict("records"):
+                broken = row["verdict"].startswith("FAILS")
                 shown.add_row(
-                    Text(f"  {row.procedure}"),
-                    row.quantity,
-                    number(row.value, row.quantity),
-                    number(row.mc_error, row.quantity) if row.simulations else "exact",
-                    row.reference,
-                    Text(row.verdict, style="bold red" if broken else ""),
+                    Text(f"  {row['procedure']}"),
+                    row["quantity"],
+                    number(row["value"], row["quantity"]),
+                    number(row["mc_error"], row["quantity"]) if row["simulations"] else "exact",
+                    row["reference"],
+                    Text(row["verdict"], style="bold red" if broken else ""),
                 )
         console.print(shown)
         console.print()

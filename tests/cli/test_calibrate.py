@@ -58,7 +58,7 @@ def test_the_table_beside_the_reference(promptlab: Run, tmp_path: Path) -> None:
     assert code == 0
     assert "t of replicates as items" in out
     assert "false claims" in out
-    assert "all 4 claims to hold a level or to cover are kept" in out
+    assert "All 4 claims to hold a level or to cover are kept" in out
     page = (tmp_path / "docs" / "calibration.md").read_text()
     assert "promptlab calibrate --simulations 20 --seed 0 --only equivalent" in page
     assert "| type I | R=5 | R=20 |" in page

@@ -136,6 +136,6 @@ def test_unknown_names_and_too_few() -> None:
 
 def test_the_closing_sentence_counts() -> None:
     table = run("equivalent", 2000)
-    assert closing(table).startswith("all 2 claims to hold a level or to cover are kept")
+    assert closing(table).startswith("All 2 claims to hold a level or to cover are kept")
     broken = table.assign(verdict="FAILS: rejects too often")
     assert closing(broken).startswith("0 of 2 claims")
