@@ -30,6 +30,7 @@ from promptlab.errors import UserError
 __all__ = [
     "Bets",
     "ConfidenceSequence",
+    "Side",
     "Wealth",
     "blocks_of",
     "confidence_sequence",
@@ -143,7 +144,7 @@ class Wealth:
     def __init__(self, bets: Bets, tasks: Any) -> None:
         self.bets = bets
         self._tasks = np.unique(np.asarray(tasks, object).astype(str))
-        self._waiting: list[tuple[Array, Array]] = []
+        self._waiting: list[tuple[Array, Ints]] = []
         self._rounds: list[_Round] = []
         self._together: dict[float, _Round] = {}
         """All rounds of one largest tilt as one: what is bet on them has the same limit."""
@@ -181,6 +182,7 @@ class Wealth:
         """Bet on a block; missing differences (NaN) are left out."""
         there = np.isfinite(differences)
         codes = np.searchsorted(self._tasks, np.asarray(tasks, object).astype(str))
+        codes = codes.astype(np.int64)
         self._waiting.append((differences[there], codes[there]))
         d = np.concatenate([d for d, _ in self._waiting])
         of = np.concatenate([t for _, t in self._waiting])
@@ -239,7 +241,8 @@ def _counted(values: Array, tilt: Array, times: Array) -> _Round:
     """Equal items counted together."""
     key = values + 4.0 * np.round(tilt, 9) if tilt.size else values  # values lie in [-1, 1]
     _, first, where = np.unique(key, return_index=True, return_inverse=True)
-    return values[first], tilt[first], np.bincount(where.reshape(-1), weights=times)
+    counts = np.bincount(where.reshape(-1), weights=times).astype(np.float64)
+    return values[first], tilt[first], counts
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

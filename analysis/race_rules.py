@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,7 +11,7 @@ import numpy as np
 from scipy import stats
 
 from promptlab.analysis.arrays import Array, Bools, Ints
-from promptlab.analysis.confidence_sequences import Bets, plan_bets
+from promptlab.analysis.confidence_sequences import Bets, Side, plan_bets
 from promptlab.errors import UnknownName, UserError
 
 __all__ = ["GOALS", "LEFT", "Evidence", "Goal", "RaceRules", "judge"]
@@ -82,6 +83,12 @@ class RaceRules:
         """Log wealth of one stimulus against another that shows the latter not to be the best."""
         return math.log(max(self.stimuli - 1, 1) / self.alpha)
 
+    @property
+    def nulls(self) -> tuple[tuple[float, Side], ...]:
+        """What is bet against for each stimulus: the mean, and on which side of it."""
+        m = self.margin
+        return ((0.0, "above"), (0.0, "below"), (-m, "above"), (m, "below"))
+
     def detectable(self, second_moment: float, *, power: float = 0.8) -> float:
         """The true difference that is found in the end with this power, approximately.
 
@@ -105,23 +112,18 @@ class Evidence:
     """What is known after a block; arrays are ... x stimuli, those of bettors ... x stimuli x bets.
 
     Attributes:
-        above: largest log wealth so far of who bets that the difference is above 0.
-        below: that it is below 0.
-        inside_low: that it is above minus the margin.
-        inside_high: that it is below the margin.
+        largest: log wealth at its largest so far, 4 x ... x stimuli, of who bets that the
+            difference is above 0, below 0, above minus the margin, and below the margin (`nulls`).
         beaten: that some other stimulus is better than this one.
-        each: log growth of each bettor now, for above, below, inside_low and inside_high.
+        each: log growth of each bettor now, for the same four.
         n: items compared.
         estimate: difference from the original.
         second_moment: mean squared difference of an item.
     """
 
-    above: Array
-    below: Array
-    inside_low: Array
-    inside_high: Array
+    largest: Array
     beaten: Array
-    each: tuple[Array, Array, Array, Array]
+    each: Sequence[Array]
     n: Array
     estimate: Array
     second_moment: Array
@@ -140,8 +142,9 @@ def judge(rules: RaceRules, bets: Bets, evidence: Evidence, running: Bools, plan
     Returns:
         Codes into `LEFT`; 0 for those that go on, and for those that had left before.
     """
-    better, worse = evidence.above >= rules.need, evidence.below >= rules.need
-    equivalent = np.minimum(evidence.inside_low, evidence.inside_high) >= rules.need_equivalent
+    above, below, low, high = evidence.largest
+    better, worse = above >= rules.need, below >= rules.need
+    equivalent = np.minimum(low, high) >= rules.need_equivalent
     out = np.zeros(running.shape, np.int64)
     if rules.futility and rules.goal != "best":
         futile = _chance(rules, bets, evidence, planned) < rules.futility

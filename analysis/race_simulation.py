@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import stats
@@ -75,7 +75,8 @@ class Design:
         pairs = np.swapaxes(y, -1, -2) @ (1 - y)
         gains, losses = pairs[..., 1:, 0], pairs[..., 0, 1:]
         ties = shape[-1] - gains - losses
-        return np.stack([gains, losses, ties], axis=-1), pairs[..., 1:, 1:]
+        counts = np.stack([gains, losses, ties], axis=-1)
+        return counts.astype(np.float64), pairs[..., 1:, 1:].astype(np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +95,7 @@ def _run(rules: RaceRules, bets: Bets, counts: Array, pairs: Array) -> _Ran:
     n, blocks, k = counts.shape[:3]
     per_block = float(counts[0, 0, 0].sum())
     stakes = bets.stakes.size
-    nulls = ((0.0, "above"), (0.0, "below"), (-rules.margin, "above"), (rules.margin, "below"))
-    each = [np.zeros((n, k, stakes)) for _ in nulls]
+    each = [np.zeros((n, k, stakes)) for _ in rules.nulls]
     best, beats = np.full((4, n, k), -np.inf), np.full((n, k, k), -np.inf)
     against = np.zeros((n, k, k, stakes))
     sums, differing = np.zeros((n, k)), np.zeros((n, k))
@@ -105,8 +105,8 @@ def _run(rules: RaceRules, bets: Bets, counts: Array, pairs: Array) -> _Ran:
         asked += running
         sums += now[..., 0] - now[..., 1]
         differing += now[..., 0] + now[..., 1]
-        for i, (null, side) in enumerate(nulls):
-            each[i] += growth(_VALUES, now, bets, null=null, side=side)  # type: ignore[arg-type]
+        for i, (null, side) in enumerate(rules.nulls):
+            each[i] += growth(_VALUES, now, bets, null=null, side=side)
             best[i] = np.maximum(best[i], bets.log_wealth(each[i]))
         if rules.goal != "differ":
             both = running[:, :, None] & running[:, None, :]
@@ -115,11 +115,11 @@ def _run(rules: RaceRules, bets: Bets, counts: Array, pairs: Array) -> _Ran:
             against += growth(_VALUES[:2], duel, bets, null=0.0, side="above")
             beats = np.maximum(beats, bets.log_wealth(against))
             beats[:, np.arange(k), np.arange(k)] = -np.inf
-        used = asked * per_block
+        used: Array = np.asarray(asked * per_block, np.float64)
         evidence = Evidence(
-            *best,
+            largest=best,
             beaten=beats.max(axis=1),
-            each=tuple(each),  # type: ignore[arg-type]
+            each=each,
             n=used,
             estimate=sums / used,
             second_moment=(differing + 1) / (used + 1),
@@ -283,9 +283,9 @@ def _quantities(
 ) -> Iterator[tuple[float, str, float, float]]:
     effects, n = np.array(design.effects), ran.blocks.shape[0]
 
-    def share(of: Array, name: str, effect: float = np.nan) -> tuple[float, str, float, float]:
-        of = np.asarray(of, np.float64)
-        return effect, name, float(of.mean()), float(of.std() / np.sqrt(n))
+    def share(of: Any, name: str, effect: float = np.nan) -> tuple[float, str, float, float]:
+        values = np.asarray(of, np.float64)
+        return effect, name, float(values.mean()), float(values.std() / np.sqrt(n))
 
     wrong = (ran.better & (effects <= 0)) | (ran.worse & (effects >= 0))
     yield share(wrong.any(axis=1), "fwer")

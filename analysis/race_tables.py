@@ -68,12 +68,11 @@ def effects_table(frame: pd.DataFrame) -> str:
     """Power and savings by effect, from rows of `simulate_race`."""
     rows = []
     wanted = frame[frame["design"].str.startswith("effects")]
-    for (design, effect), part in wanted[wanted["effect"].notna()].groupby(
-        ["design", "effect"], sort=False
-    ):
+    for key, part in wanted[wanted["effect"].notna()].groupby(["design", "effect"], sort=False):
+        design, effect = str(key[0]), float(str(key[1]))
         found = [_share(part, p, "found", se=False) for p in ("race", "spending", "full")]
         saved = [_share(part, p, "saved", se=False) for p in ("race", "spending")]
-        rows.append([str(design), f"{100 * effect:+g}" if effect else "0", *found, *saved])
+        rows.append([design, f"{100 * effect:+g}" if effect else "0", *found, *saved])
     heads = (
         *("design", "points", "race", "alpha spending", "full design"),
         *("saved by the race", "saved by spending"),

@@ -165,9 +165,11 @@ class Race:
             raise UnknownName("task", unknown[0], list(self._planned))
 
     def _judge(self, running: Sequence[str]) -> dict[str, str]:
-        margin, names = self.rules.margin, self.stimuli
-        nulls = ((0.0, "above"), (0.0, "below"), (-margin, "above"), (margin, "below"))
-        each = [np.array([self._wealth[s].each(null, side) for s in names]) for null, side in nulls]
+        names = self.stimuli
+        each = [
+            np.array([self._wealth[s].each(null, side) for s in names])
+            for null, side in self.rules.nulls
+        ]
         now = np.array([self._bets.log_wealth(e) for e in each])
         self._best = np.maximum(self._best, now)
         for k, name in enumerate(names):
@@ -176,15 +178,15 @@ class Race:
         contest = self.contestants
         for (a, b), wealth in self._pairs.items():
             i, j = contest.index(a), contest.index(b)
-            for x, y, side in ((i, j, "above"), (j, i, "below")):
-                found = wealth.log_wealth(0.0, side) if wealth.n else -math.inf
-                self._beats[x, y] = max(self._beats[x, y], found)
+            if wealth.n:
+                self._beats[i, j] = max(self._beats[i, j], wealth.log_wealth(0.0, "above"))
+                self._beats[j, i] = max(self._beats[j, i], wealth.log_wealth(0.0, "below"))
         mine = [names.index(s) for s in contest]
         wealths = [self._wealth[s] for s in contest]
         evidence = Evidence(
-            *self._best[:, mine],
+            largest=self._best[:, mine],
             beaten=self._beats.max(axis=0),
-            each=tuple(e[mine] for e in each),  # type: ignore[arg-type]
+            each=[e[mine] for e in each],
             n=np.array([float(w.n) for w in wealths]),
             estimate=np.array([w.estimate for w in wealths]),
             second_moment=np.array([w.second_moment for w in wealths]),
