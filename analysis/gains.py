@@ -130,8 +130,8 @@ def macro_relative_gain(
             roots=found.roots,
         )
     count = m.size.size
-    variances = (float(v.sum()) / count**2 for v in (m.var_x, m.var_y, m.cov))
-    limits = fieller_limits(m.x.mean(), m.y.mean(), *variances, z)
+    var_x, var_y, cov = (float(v.sum()) / count**2 for v in (m.var_x, m.var_y, m.cov))
+    limits = fieller_limits(m.x.mean(), m.y.mean(), var_x, var_y, cov, z)
     note = str(limits.note)
     if not note and (m.size < 2).any():
         note = "a task has one item: its variance is unknown"

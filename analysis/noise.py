@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from promptlab.analysis.arrays import TIE, Seed, paired
+from promptlab.analysis.arrays import TIE, Array, Seed, paired
 from promptlab.analysis.intervals import critical_z, t_interval
 from promptlab.analysis.results import Result, number
 from promptlab.analysis.several import labels_of
@@ -71,7 +71,8 @@ def noise_floor(
     critical_z(level)
     x, y = paired(original, replicate)
     d = y - x
-    units, names = d, ()
+    units: Array = d
+    names: tuple[str, ...] = ()
     if tasks is not None:
         labels, group = np.unique(labels_of(tasks, d.size, "task"), return_inverse=True)
         group = group.reshape(-1)

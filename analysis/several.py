@@ -69,11 +69,9 @@ class Several:
         return pd.DataFrame(table)
 
     def __repr__(self) -> str:
-        frame, each = self.to_frame(), []
-        for k, name in enumerate(self.names):
-            value, low, high, p = (
-                float(frame[column].iloc[k]) for column in ("estimate", "lower", "upper", "pvalue")
-            )
+        table, each = self.to_frame(), []
+        columns = (table[c].tolist() for c in ("estimate", "lower", "upper", "pvalue"))
+        for name, value, low, high, p in zip(self.names, *columns, strict=True):
             more = []
             if not (math.isnan(low) and math.isnan(high)):
                 more.append(f"{number(low)} to {number(high)}")

@@ -119,7 +119,8 @@ def cluster_bootstrap(
         raise UnknownName("bootstrap interval", str(kind), ("t", "percentile"))
     x = as_vector(values)
     group = np.unique(labels_of(clusters, x.size, "cluster"), return_inverse=True)[1].reshape(-1)
-    sums, sizes = np.bincount(group, weights=x), np.bincount(group).astype(np.float64)
+    sums = np.bincount(group, weights=x).astype(np.float64)
+    sizes = np.bincount(group).astype(np.float64)
     return _units(sums, sizes, "clusters", x.size, kind, level, n_resamples, seed)
 
 
