@@ -20,7 +20,7 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev  ## the folders are laid out as the package they become
 	rm -rf build/types && mkdir -p build/types
 	cp -R promptlab build/types/ && cp -R analysis stimuli tasks build/types/promptlab/
-	cd build/types && $(abspath $(BIN))/mypy --config-file ../../pyproject.toml -p promptlab
+	cd build/types && $(abspath $(BIN))/mypy --cache-dir ../../.mypy_cache --config-file ../../pyproject.toml -p promptlab
 
 bench: $(VENV)/.dev  ## what it costs, beside its targets; ARGS=--quick, ARGS=--million, ARGS=--help
 	$(BIN)/python benchmarks/bench.py $(ARGS)
