@@ -60,9 +60,10 @@ def write_race(run: Run, plan: Plan) -> dict[str, Any]:
     import pandas as pd
 
     panels = replayed(plan, run.scores())
-    results, paths, told = [], [], []
+    results, paths = [], []
+    told: list[dict[str, Any]] = []
     for panel in panels:
-        key = dict(zip(_KEY, (panel.model, panel.shots, panel.protocol), strict=True))
+        key: dict[str, Any] = dict(zip(_KEY, (panel.model, panel.shots, panel.protocol), strict=True))
         results.append(panel.race.to_frame().assign(**key))
         paths.append(panel.race.path().assign(**key))
         told.append(

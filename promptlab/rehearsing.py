@@ -32,7 +32,7 @@ def shape_of(plan: Plan) -> Shape:
     experiment = plan.spec.experiment
     return Shape(
         models=tuple(model.label for model in plan.models),
-        cells=tuple((task, condition.id, shots) for task, condition, shots in plan.shapes),
+        cells=tuple(dict.fromkeys((task, c.id, shots) for task, c, shots, _ in plan.shapes)),
         items={task: len(draw.items) for task, draw in plan.draws.items()},
         protocols={task: plan.protocols(task)[1] for task in plan.draws},
         conditions=tuple(
