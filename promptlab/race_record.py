@@ -63,7 +63,9 @@ def write_race(run: Run, plan: Plan) -> dict[str, Any]:
     results, paths = [], []
     told: list[dict[str, Any]] = []
     for panel in panels:
-        key: dict[str, Any] = dict(zip(_KEY, (panel.model, panel.shots, panel.protocol), strict=True))
+        key: dict[str, Any] = dict(
+            zip(_KEY, (panel.model, panel.shots, panel.protocol), strict=True)
+        )
         results.append(panel.race.to_frame().assign(**key))
         paths.append(panel.race.path().assign(**key))
         told.append(
