@@ -32,12 +32,13 @@ from promptlab.analysis.paired import mcnemar_p
 __all__ = ["DESIGNS", "BestOf", "simulate"]
 
 _ITEMS = 100
-_LOOKED_AT = 4
-"""Tasks of an experiment in which the procedures that resample items are tried."""
+_LOOKED_AT = (0, 8, 16, 23)
+"""Tasks of an experiment, from hard to easy, in which what resamples items is tried."""
 _PERMUTATIONS = 99
 """Exact at 5 %: p = (1 + exceedances) / 100."""
 _SIGNS = 999
 _SPLITS = 2
+_RESAMPLES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +109,13 @@ def _per_task(scores: Array, same: bool, rng: np.random.Generator, tally: Tally)
         ("per task: best stimulus, Bonferroni", k * winner, valid),
     ):
         tally.add(name, "type I", (ahead & (p_winner <= 0.05)).mean(), claim=claim)
-    few = range(_LOOKED_AT)
     by_signs = [
         max_t(items[t], side="upper", n_resamples=_SIGNS, seed=rng).single_step.min() <= 0.05
-        for t in few
+        for t in _LOOKED_AT
     ]
     by_labels = [
         label_permutation(scores[t], n_permutations=_PERMUTATIONS, seed=rng).pvalue <= 0.05
-        for t in few
+        for t in _LOOKED_AT
     ]
     # Inside one task the sign-flip max-T holds only nearly, so nothing is claimed of it.
     shown: Claim = "shown" if same else "other"
@@ -147,7 +147,10 @@ def _mean_of_max(scores: Array, same: bool, rng: np.random.Generator, tally: Tal
     tally.add(f"{name}: label permutation", "type I", by_labels.pvalue <= 0.05, claim=valid)
     tally.add(name, "points", 100 * gain.mean(), claim="naive")
     tally.add(name, "relative gain (%)", 100 * (gain / original).mean(), claim="naive")
-    fits = [cross_fit(s[:, 0], s[:, 1:], n_splits=_SPLITS, seed=rng).estimate for s in scores]
+    fits = [
+        cross_fit(s[:, 0], s[:, 1:], n_splits=_SPLITS, n_resamples=0, seed=rng).estimate
+        for s in scores
+    ]
     units = np.array(fits)[:, None]
     name = "per-task winner, cross-fit"
     tally.add(f"{name}: t over tasks", "type I", naive.t_p(units)[0] <= 0.05, claim=valid)
@@ -182,12 +185,21 @@ def _best_overall(scores: Array, same: bool, rng: np.random.Generator, tally: Ta
         flat[:, 1:],
         tasks=np.repeat(np.arange(tasks), items),
         n_splits=_SPLITS,
+        n_resamples=_RESAMPLES,
         seed=rng,
     )
-    # Its estimate is free of the choice, its error is not: the folds share what was chosen, so the
-    # t test rejects too often, and nothing is claimed of it.
-    shown: Claim = "shown" if same else "other"
-    tally.add(f"{name}: cross-fit, t over tasks", "type I", fit.pvalue <= 0.05, claim=shown)
+    tally.add(f"{name}: cross-fit, t over tasks", "type I", fit.pvalue <= 0.05, claim="valid")
+    # With the error sd / sqrt(tasks) instead: the folds share what was chosen.
+    simple = cross_fit(
+        flat[:, 0],
+        flat[:, 1:],
+        tasks=np.repeat(np.arange(tasks), items),
+        n_splits=_SPLITS,
+        n_resamples=0,
+        seed=rng,
+    )
+    without = f"{name}: cross-fit, error without the choice"
+    tally.add(without, "type I", simple.pvalue <= 0.05, claim="naive")
     tally.add(name, "points", 100 * column.mean(), claim="naive")
 
 

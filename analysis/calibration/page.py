@@ -24,11 +24,11 @@ _ABOUT = {
     "test of it always rejects. In the last design no stimulus helps on average, but in each task "
     "some do: only tests over tasks ask whether a stimulus helps in general; what permutes labels "
     "or pools items rejects another hypothesis, rightly. The cross-fit gain there is real: it is "
-    "that of choosing a stimulus for each task. Cross-fitting the best overall stimulus takes the "
-    "bias of the choice away, but its folds share the choice and its error over tasks is too "
-    "small: its t test rejects in about 10 % without any effect, so the winner is tested by "
-    "max-T. What resamples items is tried on the first four tasks, which are the hard ones. The "
-    "task accuracies are those of `promptlab.analysis.calibration.designs`.",
+    "that of choosing a stimulus for each task. Where one stimulus is chosen for all tasks, the "
+    "folds share the choice: the error of `cross_fit` is a bootstrap that makes every choice anew; "
+    "without that (`error without the choice`) its t test rejects too often. What resamples items "
+    "is tried on four tasks, from hard to easy. The task accuracies are those of "
+    "`promptlab.analysis.calibration.designs`.",
     "one_task": "At the ceiling all answers are right with probability .93. The differences of an "
     "item share the original's one draw, so tests of the average stimulus over items err there. "
     "With 20 items the sign patterns are drawn, as with more.",
