@@ -72,7 +72,7 @@ _HOMES = {
     "noise": "NoiseFloor noise_floor",
     "best": "BEST_COLUMNS LabelPermutation best_of_stimuli label_permutation",
     "sensitivity": "SENSITIVITY_COLUMNS protocol_sensitivity",
-    "wording": "best_sentences points sentence sentences",
+    "contrast_words": "best_sentences points sentence sentences",
     "wordings": "CrossedMean crossed_mean",
     "wording_table": "WORDING_COLUMNS wording_sensitivity",
     "wording_words": "wording_sentence wording_sentences",

@@ -14,7 +14,7 @@ from promptlab.analysis.macro import Generalize
 from promptlab.analysis.pairing import Missing
 from promptlab.analysis.sensitivity import protocol_sensitivity
 from promptlab.analysis.tables import check_scores, read_scores
-from promptlab.analysis.wording import best_sentences, sentences
+from promptlab.analysis.contrast_words import best_sentences, sentences
 from promptlab.analysis.wording_table import wording_sensitivity
 from promptlab.analysis.wording_words import wording_sentences
 

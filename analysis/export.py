@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from promptlab.analysis.results import format_p
-from promptlab.analysis.wording import points
+from promptlab.analysis.contrast_words import points
 from promptlab.errors import UserError
 
 if TYPE_CHECKING:

@@ -83,7 +83,7 @@ class SummaryAnalysis:
 
     def sentences(self) -> list[str]:
         """What was found, what is missing, and what a summary cannot say."""
-        from promptlab.analysis import summary_wording as say
+        from promptlab.analysis import summary_words as say
 
         found = [*say.overall_sentences(self), *say.condition_sentences(self)]
         return [*found, *say.missing_sentences(self), *say.limits(self)]

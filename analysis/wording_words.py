@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from promptlab.analysis.wording import points
+from promptlab.analysis.contrast_words import points
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -51,7 +51,7 @@ class Comparison:
 
     def sentences(self) -> list[str]:
         """A sentence for every prompt and task, and over tasks where there are several."""
-        from promptlab.analysis.wording import sentences
+        from promptlab.analysis.contrast_words import sentences
 
         rows = self.contrasts
         macro = rows[rows["level"] == "macro"]

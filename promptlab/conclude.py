@@ -103,8 +103,10 @@ def analyse_run(run: Run) -> pd.DataFrame:
     if raced:
         from promptlab.analysis.race_contrasts import raced_contrasts
 
-        # How many items there are depends on the scores: no test for a fixed number holds.
+        # How many items there are depends on the scores: no test for a fixed number holds, and
+        # no verdict of one can be compared with another.
         computed, best["pvalue"] = raced_contrasts(computed, run.race()), float("nan")
+        sensitivity = sensitivity[:0]
     table = run.standing().mark(computed)
     with only_mine():
         table.to_parquet(run.path / "contrasts.parquet", index=False)
@@ -113,7 +115,6 @@ def analyse_run(run: Run) -> pd.DataFrame:
         if "wordings" in run.lock:
             names = {"baseline", "alpha", "margin", "tasks", "missing", "seed"} & set(options)
             wordings = wording_sensitivity(scores, conditions, **{n: options[n] for n in names})
-            # Nor do intervals over wordings hold, where a race chose the number of items.
             wordings = wordings[:0] if raced else wordings
             wordings.to_parquet(run.path / "wordings.parquet", index=False)
     return table

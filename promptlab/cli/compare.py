@@ -120,7 +120,7 @@ def _show(found: Comparison) -> None:
 
 
 def _shown_sentences(found: Comparison) -> list[str]:
-    from promptlab.analysis.wording import sentences
+    from promptlab.analysis.contrast_words import sentences
 
     if len(found.pairing) <= _MOST_TASKS:
         return found.sentences()

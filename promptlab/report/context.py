@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from promptlab.analysis import figures
-from promptlab.analysis.wording import sentence
+from promptlab.analysis.contrast_words import sentence
 from promptlab.report import numbers as say
 from promptlab.report import pictures, tables
 from promptlab.report.findings import Finding, count_verdicts, findings, panel_name

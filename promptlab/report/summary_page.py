@@ -12,7 +12,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from promptlab.analysis import figures
-from promptlab.analysis import summary_wording as words
+from promptlab.analysis import summary_words as words
 from promptlab.errors import UserError
 from promptlab.report import numbers as say
 from promptlab.report import pictures

@@ -15,7 +15,7 @@ __all__ = ["print_summary", "summary_table"]
 
 def print_summary(console: Console, found: SummaryAnalysis) -> None:
     """The tables, then every sentence under what it is about."""
-    from promptlab.analysis import summary_wording as words
+    from promptlab.analysis import summary_words as words
 
     console.print(summary_table(found))
     for heading, sentences in (
