@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from promptlab.analysis import contrast_table
 from promptlab.analysis.best import best_of_stimuli
+from promptlab.analysis.contrast_words import best_sentences, sentences
 from promptlab.analysis.families import Correction
 from promptlab.analysis.macro import Generalize
 from promptlab.analysis.pairing import Missing
 from promptlab.analysis.sensitivity import protocol_sensitivity
 from promptlab.analysis.tables import check_scores, read_scores
-from promptlab.analysis.contrast_words import best_sentences, sentences
 from promptlab.analysis.wording_table import wording_sensitivity
 from promptlab.analysis.wording_words import wording_sentences
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from promptlab.analysis.results import format_p
 from promptlab.analysis.contrast_words import points
+from promptlab.analysis.results import format_p
 from promptlab.errors import UserError
 
 if TYPE_CHECKING:

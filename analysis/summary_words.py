@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from promptlab.analysis.contrast_words import points
 from promptlab.analysis.macro import no_p_below
 from promptlab.analysis.results import format_p
-from promptlab.analysis.contrast_words import points
 
 if TYPE_CHECKING:
     from promptlab.analysis.summary import SummaryAnalysis

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from promptlab.analysis import figures
-from promptlab.analysis.macro import no_p_below
 from promptlab.analysis.contrast_words import best_sentences
+from promptlab.analysis.macro import no_p_below
 from promptlab.report import numbers as say
 from promptlab.report.inputs import BAD_SHARE, Panel, Results
 
