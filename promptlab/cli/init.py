@@ -40,6 +40,10 @@ analysis:
   alpha: 0.05
   equivalence_margin: 0.02        # differences within 2 points count as equivalent
   confirmatory: [EP02, NP01]      # decided before looking; everything else is exploratory
+  contrasts: [vs_control]         # each stimulus against its control; also valence, theory
+
+# instructions: {{paraphrases: 3}}  # other wordings of the instruction, where a task has them
+# design: race                    # block by block, without what is decided
 """
 
 
