@@ -156,6 +156,10 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[D
     for key, name in _ASKED.items():
         if old.get(key) != new.get(key):
             yield Difference(f"{name}: {_said(new.get(key))}, not {_said(old.get(key))}", True)
+    if old.get("race") != new.get("race"):
+        design, before = _design(new.get("race")), _design(old.get("race"))
+        yield Difference(f"the design is {design}, not {before}", True)
+    yield from _wordings(old.get("wordings"), new.get("wordings"))
     yield from _members(old["models"], new["models"], "model", added_matters=False)
     yield from _tasks(old["tasks"], new["tasks"])
     yield from _conditions(old["conditions"], new["conditions"])
@@ -204,6 +208,24 @@ def _tasks(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Differenc
         old = {t: {k: v for k, v in f.items() if k not in drawn} for t, f in old.items()}
         new = {t: {k: v for k, v in f.items() if k not in drawn} for t, f in new.items()}
     yield from _members(named(old), named(new), "task", added_matters=True)
+
+
+def _design(race: Mapping[str, Any] | None) -> str:
+    return "full" if race is None else f"a race ({_said(race)})"
+
+
+def _wordings(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> Iterator[Difference]:
+    """A task that is not in both is said elsewhere."""
+    if old is None and new is None:
+        return
+    if new is None:
+        yield Difference("the instructions are in the cards' own words alone", True)
+    elif old is None:
+        yield Difference("the instructions are in other words than the cards' own too", True)
+    else:
+        changed = [task for task in old if task in new and old[task] != new[task]]
+        if changed:
+            yield Difference(f"other wordings of the instruction: {_listed(changed)}", True)
 
 
 def _conditions(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:

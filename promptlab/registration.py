@@ -203,7 +203,8 @@ def plan_content(
 
     Returns:
         `asked`: models, tasks with hashes of items, demonstrations and cards, conditions with their
-        texts, shots, replicates, parameters, seed. `analysis`: the options, with the contrasts and
+        texts, shots, replicates, parameters, seed; wordings where they are crossed, and the race
+        where there is one. `analysis`: the options, with the contrasts and
         the confirmatory family spelled out.
     """
     from promptlab.analysis.contrast_kinds import (
@@ -239,6 +240,13 @@ def plan_content(
         "params": dict(experiment.params),
         "seed": experiment.seed,
     }
+    if "wordings" in lock:
+        asked["wordings"] = {
+            task: {name: facts["sha256"] for name, facts in wordings.items()}
+            for task, wordings in lock["wordings"].items()
+        }
+    if experiment.race is not None:
+        asked["race"] = experiment.race.model_dump()
     content = {
         "asked": asked,
         "analysis": plain

@@ -124,6 +124,7 @@ def test_the_same_plan_has_no_differences(tmp_path: Path) -> None:
         ({"seed": 4}, "seed: 4, not 3", True),
         ({"shots": [0, 5]}, "numbers of demonstrations: 0, 5, not 0", True),
         ({"params": {"temperature": 0.7}}, "the parameters sent: temperature 0.7, not none", True),
+        ({"design": "race"}, "the design is a race (block 5, futility 0.05, goal both)", True),
         ({"models": ["mock/skilled?p=0.7"]}, "model left out: mock/skilled?p=0.6", True),
         ({"models": [*SPEC["models"], "mock/echo"]}, "model added: mock/echo", False),
         ({"tasks": SPEC["tasks"][:2]}, "task left out: procedural/sum", True),
@@ -169,6 +170,23 @@ def test_another_text_is_another_condition(tmp_path: Path) -> None:
     changed = copy.deepcopy(plan)
     changed["asked"]["conditions"]["EP02"]["text"] = "Please."
     assert said(before, changed) == ["condition EP02 has another text"]
+
+
+def test_other_wordings_are_another_plan(tmp_path: Path) -> None:
+    two = {"procedural/sum": ["Add them up.", "Say what they come to."]}
+    (tmp_path / "two.yaml").write_text(yaml.safe_dump(two), encoding="utf-8")
+    (tmp_path / "one.yaml").write_text(yaml.safe_dump({"procedural/sum": ["Add."]}), "utf-8")
+    plain, crossed = now(tmp_path), now(tmp_path, instructions={"file": "two.yaml"})
+    other = now(tmp_path, instructions={"file": "one.yaml"})
+    for before, after, text in (
+        (crossed, plain, "in the cards' own words alone"),
+        (plain, crossed, "in other words than the cards' own too"),
+        (crossed, other, "other wordings of the instruction: procedural/sum"),
+    ):
+        (found,) = differences(before, after)
+        assert text in found.text
+        assert found.everything
+    assert list(differences(crossed, crossed)) == []
 
 
 def test_an_amended_plan_keeps_the_earlier_one(tmp_path: Path) -> None:
