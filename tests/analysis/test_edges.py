@@ -14,15 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from edge_cases import (
-    COUNT_CALLS,
-    COUNTS,
-    ITEM_CALLS,
-    ITEM_OPTIONS,
-    KNOWN,
-    WITHOUT_DATA,
-    scenarios,
-)
+from edge_cases import COUNT_CALLS, ITEM_CALLS, ITEM_OPTIONS, WITHOUT_DATA
+from edge_data import COUNTS, scenarios
 
 import promptlab.analysis as pa
 from promptlab.errors import UserError
@@ -113,8 +106,6 @@ def test_items(name: str) -> None:
         try:
             result = run(ITEMS[name], data)
         except Exception as error:
-            if (name.split(",")[0], title) in KNOWN:
-                continue
             problems[title] = f"{type(error).__name__}: {error}"
             continue
         found = sound(result)
@@ -133,8 +124,6 @@ def test_numbers(name: str) -> None:
         try:
             result = run(COUNT_CALLS[name], data)
         except Exception as error:
-            if (name, title) in KNOWN:
-                continue
             problems[title] = f"{type(error).__name__}: {error}"
             continue
         found = sound(result)
