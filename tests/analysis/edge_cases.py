@@ -23,11 +23,6 @@ Call = Callable[[Items], Any]
 CountCall = Callable[[Counts], Any]
 
 
-def _written(frame: pd.DataFrame) -> pd.DataFrame:
-    with tempfile.TemporaryDirectory() as folder:
-        return pa.read_scores(pa.write_table(frame, Path(folder) / "scores.csv"))
-
-
 def _analyzed(frame: pd.DataFrame) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "scores.csv"
@@ -80,8 +75,8 @@ ITEM_CALLS: Mapping[str, Call] = {
     "ratio_bootstrap": lambda s: pa.ratio_bootstrap(s.original, s.variant, kind="bca", **FEW),
     "tost_t": lambda s: pa.tost_t(s.d, 0.05),
     "check_scores": lambda s: pa.check_scores(s.frame),
-    "read_scores": lambda s: _written(s.frame),
-    "write_table": lambda s: _written(s.frame),
+    "read_scores": lambda s: s.read_back,
+    "write_table": lambda s: s.read_back,
     "contrasts": lambda s: s.contrasts,
     "max_t": lambda s: pa.max_t(s.many, **FEW),
     "cross_fit": lambda s: pa.cross_fit(s.original, s.variants, tasks=s.tasks, n_splits=2),
@@ -107,7 +102,7 @@ ITEM_CALLS: Mapping[str, Call] = {
     "fleiss_kappa": lambda s: pa.fleiss_kappa(s.variants),
     "intraclass_correlations": lambda s: pa.intraclass_correlations(s.variants),
     "krippendorff_alpha": lambda s: pa.krippendorff_alpha(s.variants, **FEW),
-    "ideal_bootstrap": lambda s: pa.ideal_bootstrap(s.d),
+    "ideal_bootstrap": lambda s: pa.ideal_bootstrap(s.d[:6] if np.ndim(s.d) else s.d),
     "conditional_logit": lambda s: pa.conditional_logit(*s.rows[:3]),
     "gee_logit": lambda s: pa.gee_logit(*s.rows[:3]),
     "random_intercept_logit": lambda s: pa.random_intercept_logit(*s.rows[:3], quadrature=5),
@@ -158,7 +153,7 @@ ITEM_CALLS: Mapping[str, Call] = {
     "race": lambda s: s.race,
     "Race": _asked_at_once,
     "raced_contrasts": _raced,
-    "analyze_summary": lambda s: pa.analyze_summary(s.summary, n_simulations=100),
+    "analyze_summary": lambda s: s.summarized,
     "best_of_means": lambda s: pa.best_of_means(
         s.original, s.variants, sd=0.1, runs=5, n_simulations=100
     ),
@@ -203,7 +198,6 @@ ITEM_OPTIONS: Mapping[str, Call] = {
     "contrasts, named": lambda s: pa.contrasts(
         s.frame, s.conditions, contrasts=["vs_control", "valence"], correction="holm"
     ),
-    "contrast_of, scores": lambda s: pa.contrast_of("own", _weights(s.original)),
     "matched_pairs, any table": lambda s: pa.matched_pairs(
         _columns(condition=s.tasks, matched_to=s.original)
     ),
@@ -216,7 +210,9 @@ ITEM_OPTIONS: Mapping[str, Call] = {
     "named_contrasts, own": lambda s: pa.named_contrasts(
         [{"name": "own", "weights": _weights(s.d)}], None, list(_weights(s.d))
     ),
-    "label_exchange, weights": lambda s: pa.label_exchange(s.prompts, s.variant, n_resamples=50),
+    "label_exchange, weights": lambda s: pa.label_exchange(
+        s.prompts, [-1, 0.25, 0.75], n_resamples=50
+    ),
     "crossed_mean, prompts": lambda s: pa.crossed_mean(s.prompts),
     "wording_sensitivity, fixed": lambda s: pa.wording_sensitivity(
         s.worded, tasks="fixed", missing="as_wrong"
@@ -230,13 +226,13 @@ ITEM_OPTIONS: Mapping[str, Call] = {
     "analyze_summary, fixed": lambda s: pa.analyze_summary(
         s.summary, tasks="fixed", n_simulations=100
     ),
-    "analyze_summary, sentences": lambda s: pa.analyze_summary(
-        s.summary, n_simulations=100
-    ).sentences(),
+    "analyze_summary, sentences": lambda s: s.summarized.sentences(),
     "best_of_means, SDs": lambda s: pa.best_of_means(
-        s.original, s.variants, sd=s.prompts, runs=s.clusters, n_simulations=100
+        s.original, s.variants, sd=s.prompts, runs=5, n_simulations=100
     ),
-    "check_summary, items": lambda s: pa.check_summary(s.frame.rename(columns={"score": "mean"})),
+    "check_summary, scores": lambda s: pa.check_summary(
+        s.frame.rename(columns={"score": "mean"}).drop_duplicates(["task", "condition"])
+    ),
 }
 
 COUNT_CALLS: Mapping[str, CountCall] = {

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import math
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -95,6 +97,12 @@ class Items:
         )
 
     @functools.cached_property
+    def read_back(self) -> pd.DataFrame:
+        """The table written to a file and read again."""
+        with tempfile.TemporaryDirectory() as folder:
+            return pa.read_scores(pa.write_table(self.frame, Path(folder) / "scores.csv"))
+
+    @functools.cached_property
     def _contrasts(self) -> pd.DataFrame | UserError:
         try:
             return pa.contrasts(self.frame)
@@ -149,6 +157,10 @@ class Items:
         with np.errstate(invalid="ignore"):
             table = cells.agg(["mean", "std", "size"]).reset_index()
         return table.rename(columns={"std": "sd", "size": "n"})
+
+    @functools.cached_property
+    def summarized(self) -> pa.SummaryAnalysis:
+        return pa.analyze_summary(self.summary, n_simulations=100)
 
     @functools.cached_property
     def race(self) -> pa.Race:
