@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
+from promptlab.analysis.arguments import as_numbers
 from promptlab.analysis.arrays import TIE, Array, Bools, Ints, Seed, safe_divide
 from promptlab.analysis.pairing import Grid, grids
 from promptlab.analysis.permuted import permuted_means
 from promptlab.analysis.results import Resampled, Scale, number, plural
+from promptlab.analysis.several import labels_of
 from promptlab.analysis.streams import entropy_of, threads_from
 from promptlab.analysis.tables import check_scores
 from promptlab.errors import UserError
@@ -94,7 +96,7 @@ def label_permutation(
         seed: of the permutations.
 
     Raises:
-        UserError: fewer than two prompts, no items, or missing scores.
+        UserError: fewer than two prompts, no items, missing scores, or labels that do not fit.
 
     Examples:
         Four prompts with the same answers but for chance, 50 items of each of two tasks:
@@ -106,14 +108,13 @@ def label_permutation(
         p = 0.69 (label permutation, one-sided, 500 resamples). Without any effect it would be
         +6.1 points on average, and at most +17.0 in 95 % of experiments.
     """
-    table = np.asarray(scores, dtype=np.float64)
+    table = as_numbers(scores, "label permutation")
     if table.ndim != 2 or table.shape[1] < 2 or table.shape[0] < 1:
         raise UserError("label permutation needs items x prompts with at least two prompts")
     if not np.isfinite(table).all():
         raise UserError("label permutation needs every item under every prompt; leave the rest out")
-    groups = np.zeros(table.shape[0]) if tasks is None else np.asarray(tasks)
-    if groups.shape != (table.shape[0],):
-        raise UserError(f"{table.shape[0]} items but {groups.size} task labels")
+    n = table.shape[0]
+    groups = np.zeros(n) if tasks is None else labels_of(tasks, n, "task")
     order = np.argsort(groups, kind="stable")
     _, starts = np.unique(groups[order], return_index=True)
     of_means = _mean_of_max if statistic == "max" else _mean_of_mean

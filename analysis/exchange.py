@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import signal, stats
 
+from promptlab.analysis.arguments import as_numbers
 from promptlab.analysis.arrays import TIE, Array, Ints, Seed, rng_from
 from promptlab.analysis.results import Resampled
 from promptlab.errors import UserError
@@ -54,14 +55,14 @@ def label_exchange(
     Raises:
         UserError: fewer than two prompts, no items, missing scores, or weights of another form.
     """
-    table = np.asarray(scores, dtype=np.float64)
+    table = as_numbers(scores, "label exchange")
     if table.ndim != 2 or table.shape[0] < 1 or table.shape[1] < 2:
         raise UserError("label exchange needs items x prompts with at least two prompts")
     if not np.isfinite(table).all():
         raise UserError("label exchange needs every item under every prompt; leave the rest out")
     prompts = table.shape[1]
     default = np.append(-1.0, np.full(prompts - 1, 1 / (prompts - 1)))
-    w = default if weights is None else np.asarray(weights, dtype=np.float64)
+    w = default if weights is None else as_numbers(weights, "weights")
     if w.shape != (prompts,):
         raise UserError(f"{prompts} prompts but {w.size} weights")
     if abs(w[w > 0].sum() - 1) > 1e-6 or abs(w[w < 0].sum() + 1) > 1e-6:

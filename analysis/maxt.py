@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from promptlab.analysis.arguments import as_numbers
 from promptlab.analysis.arrays import Array, Seed, rng_from
 from promptlab.analysis.flips import EXACT_UNITS, Side, Statistic, flip_tests, studentised
 from promptlab.analysis.results import format_p, number, plural, sided
@@ -86,7 +87,7 @@ def max_t(
         seed: of the signs.
 
     Raises:
-        UserError: missing values, or fewer than two units.
+        UserError: missing values, values that are no numbers, or fewer than two units.
 
     Examples:
         Three stimuli over eight tasks, of which the first helps:
@@ -100,7 +101,7 @@ def max_t(
         >>> found.step_down.round(3)
         array([0.008, 0.828, 0.828])
     """
-    d = np.asarray(differences, dtype=np.float64)
+    d = as_numbers(differences, "max-T")
     if d.ndim != 2 or d.shape[0] < 2 or d.shape[1] < 1:
         raise UserError("max-T needs units x contrasts with at least two units")
     if not np.isfinite(d).all():

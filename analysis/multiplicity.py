@@ -45,7 +45,7 @@ def adjust(pvalues: Any, method: Adjustment = "holm") -> Array:
     if method not in ADJUSTMENTS:
         raise UnknownName("adjustment", str(method), ADJUSTMENTS)
     p = as_numbers(pvalues, "p values")
-    there = np.isfinite(p)
+    there = ~np.isnan(p)
     if ((p[there] < 0) | (p[there] > 1)).any():
         raise UserError("p values must lie between 0 and 1")
     out = np.full(p.shape, np.nan)

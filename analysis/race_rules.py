@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
+from promptlab.analysis.arguments import check_counts, check_numbers
 from promptlab.analysis.arrays import Array, Bools, Ints
 from promptlab.analysis.confidence_sequences import Bets, Side, plan_bets
 from promptlab.errors import UnknownName, UserError
@@ -52,6 +53,8 @@ class RaceRules:
     def __post_init__(self) -> None:
         if self.goal not in GOALS:
             raise UnknownName("goal", str(self.goal), GOALS, f"known: {', '.join(GOALS)}")
+        check_counts(stimuli=self.stimuli, planned=self.planned)
+        check_numbers(alpha=self.alpha, margin=self.margin, futility=self.futility)
         if self.stimuli < 1 or self.planned < 1:
             raise UserError("a race needs at least one stimulus and one planned item")
         if self.goal == "best" and self.stimuli < 2:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import stats
 
+from promptlab.analysis.arguments import check_counts, check_numbers
 from promptlab.analysis.arrays import Array, Bools, Ints
 from promptlab.analysis.confidence_sequences import Bets, growth
 from promptlab.analysis.race_rules import Evidence, Goal, RaceRules, judge
@@ -196,7 +197,8 @@ def simulate_race(
         rightly; `equivalent`; `saved`.
 
     Raises:
-        UserError: items that the block does not divide, or an effect that cannot be.
+        UserError: what is no number, items that the block does not divide, or an effect that
+            cannot be.
     """
     import pandas as pd
 
@@ -242,6 +244,10 @@ def saved_share(
 
 
 def _rules(design: Design, goal: Goal, alpha: float, margin: float, futility: float) -> RaceRules:
+    check_counts(tasks=design.tasks, items=design.items, block=design.block)
+    check_numbers(mean=design.mean, concentration=design.concentration, spread=design.spread)
+    for effect in design.effects:
+        check_numbers(effect=effect)
     effects = np.array(design.effects)
     worst = float(np.abs(effects).max(initial=0.0)) + abs(design.spread)
     if design.block < 1 or design.items % design.block:

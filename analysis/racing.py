@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from promptlab.analysis.arguments import as_numbers
 from promptlab.analysis.arrays import Array
 from promptlab.analysis.confidence_sequences import Wealth, blocks_of
 from promptlab.analysis.race_rules import LEFT, Evidence, Goal, RaceRules, judge
@@ -128,7 +129,7 @@ class Race:
         Raises:
             UserError: another shape, scores outside [0, 1], or the race is over.
         """
-        y = np.asarray(scores, np.float64)
+        y = as_numbers(scores, "scores")
         of = np.asarray(tasks, object).astype(str)
         self._check(y, of)
         running = self.running
@@ -329,8 +330,7 @@ def race(
     Raises:
         UserError: shapes that do not fit, or scores outside [0, 1].
     """
-    x = np.asarray(original, np.float64)
-    y = np.asarray(variants, np.float64)
+    x, y = as_numbers(original, "original"), as_numbers(variants, "variants")
     if x.ndim != 1 or not x.size or y.ndim != 2 or y.shape[0] != x.size:
         raise UserError(f"variants must be {x.size} items x stimuli, not shape {y.shape}")
     of = np.full(x.size, "all") if tasks is None else np.asarray(tasks, object).astype(str)

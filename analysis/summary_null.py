@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from promptlab.analysis.arguments import as_numbers
 from promptlab.analysis.arrays import TIE, Array, Seed, rng_from, safe_divide
 from promptlab.analysis.results import Resampled
 from promptlab.errors import UserError
@@ -71,9 +72,9 @@ def best_of_means(
         seed: of the simulation.
 
     Raises:
-        UserError: shapes that do not fit, or missing means.
+        UserError: shapes that do not fit, missing means, or a negative SD.
     """
-    x, y = np.asarray(baseline, np.float64), np.asarray(conditions, np.float64)
+    x, y = as_numbers(baseline, "baseline"), as_numbers(conditions, "conditions")
     if x.ndim != 1 or y.ndim != 2 or y.shape[0] != x.size or 0 in y.shape:
         raise UserError("one baseline mean a task and tasks x conditions are needed")
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
@@ -81,6 +82,9 @@ def best_of_means(
     gain = float((y.max(axis=1) - x).mean())
     best = float(y.max(axis=1).mean())
     error, note = _errors(sd, runs, (x.size, 1 + y.shape[1]))
+    relative = float(safe_divide(best, x.mean())) - 1
+    if math.isnan(relative):
+        note = f"{note}; ".lstrip("; ") + "no relative gain: the baseline's mean is 0"
     p = null_mean = null_upper = math.nan
     if error is not None:
         null = _null(error, n_simulations, rng_from(seed))
@@ -95,7 +99,7 @@ def best_of_means(
         n_resamples=0 if error is None else n_simulations,
         mc_error=math.nan if error is None else math.sqrt(p * (1 - p) / n_simulations),
         mean_of_max=best,
-        relative=float(safe_divide(best, x.mean())) - 1,
+        relative=relative,
         null_mean=null_mean,
         null_upper=null_upper,
         n_conditions=y.shape[1],
@@ -106,7 +110,9 @@ def _errors(sd: Any, runs: Any, shape: tuple[int, int]) -> tuple[Array | None, s
     """Standard error of every mean if all conditions of a task are alike; or why there is none."""
     if sd is None or runs is None:
         return None, "no null without the SDs and numbers of runs"
-    s, n = (np.broadcast_to(np.asarray(v, np.float64), shape) for v in (sd, runs))
+    s, n = (_fitted(v, what, shape) for v, what in ((sd, "sd"), (runs, "runs")))
+    if (s < 0).any():
+        raise UserError("sd: a standard deviation is negative")
     known = np.isfinite(s) & np.isfinite(n) & (n > 1)
     if not known.any(axis=1).all():
         return None, "no null: a task has no SD over at least two runs"
@@ -117,6 +123,18 @@ def _errors(sd: Any, runs: Any, shape: tuple[int, int]) -> tuple[Array | None, s
     if not (pooled > 0).any():
         return None, "degenerate: no SD is above 0"
     return np.sqrt(pooled)[:, None] / np.sqrt(n), ""
+
+
+def _fitted(values: Any, what: str, shape: tuple[int, int]) -> Array:
+    """One number for each mean; a single number is that of all."""
+    array = as_numbers(values, what)
+    try:
+        return np.broadcast_to(array, shape)
+    except ValueError:
+        raise UserError(
+            f"{what} must be {shape[0]} tasks x {shape[1]} conditions (the baseline first), "
+            f"not shape {array.shape}"
+        ) from None
 
 
 def _null(error: Array, n_simulations: int, rng: np.random.Generator) -> Array:

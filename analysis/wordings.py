@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import stats
 
+from promptlab.analysis.arguments import as_numbers
 from promptlab.analysis.arrays import TIE, Array, safe_divide
 from promptlab.analysis.results import NO_INTERVAL, Result
 from promptlab.errors import UserError
@@ -183,10 +184,7 @@ def crossed_mean(differences: Any, *, level: float = 0.95) -> CrossedMean:
     Raises:
         UserError: another shape, an infinite value, or no value at all.
     """
-    try:
-        d = np.asarray(differences, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise UserError("differences: every value must be a number") from None
+    d = as_numbers(differences, "differences")
     if d.ndim != 2:
         raise UserError(f"differences: a table of items x wordings is needed, not shape {d.shape}")
     if np.isinf(d).any():
@@ -217,7 +215,7 @@ def crossed_mean(differences: Any, *, level: float = 0.95) -> CrossedMean:
         if df == df
         else "items x wordings",
         level=level,
-        note=_note(n, w, variance),
+        note=_note(n, w, variance, float(found.items_only[0])),
         n_wordings=w,
         se=se,
         df=df,
@@ -230,14 +228,16 @@ def crossed_mean(differences: Any, *, level: float = 0.95) -> CrossedMean:
     )
 
 
-def _note(n: int, w: int, variance: float) -> str:
+def _note(n: int, w: int, variance: float, items_only: float) -> str:
     if w < 2:
         return "one wording: how much wordings differ is unknown"
     if n < 2:
         return "one item: how much items differ is unknown"
     if variance != variance:
         return "too few pairs for three variance components"
-    return "" if variance > TIE**2 else "degenerate: zero variance"
+    if variance <= TIE**2:
+        return "degenerate: zero variance"
+    return "" if items_only > TIE**2 else "no interval over items alone: all items are the same"
 
 
 def error_of(found: Crossed) -> tuple[Array, Array]:

@@ -5,230 +5,22 @@
 
 from __future__ import annotations
 
-import functools
-import math
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from edge_data import Counts, Items
 
 import promptlab.analysis as pa
-from promptlab.errors import UserError
+from promptlab.analysis.race_simulation import Design
 
 FEW: dict[str, Any] = {"n_resamples": 200}
 
-
-@dataclass(frozen=True)
-class Items:
-    """Scores of items, and everything that comes with them."""
-
-    original: Any
-    variants: Any
-    tasks: Any
-    clusters: Any
-
-    @functools.cached_property
-    def variant(self) -> Any:
-        columns = _array(self.variants)
-        return columns[:, 0] if columns is not None and columns.ndim == 2 else self.variants
-
-    @functools.cached_property
-    def d(self) -> Any:
-        """Differences; the raw values where they cannot be subtracted."""
-        x, y = _array(self.original), _array(self.variant)
-        same = x is not None and y is not None and x.shape == y.shape and x.ndim
-        return y - x if same and np.isfinite([x, y]).all() else self.variant
-
-    @functools.cached_property
-    def many(self) -> Any:
-        """Differences, items x stimuli."""
-        x, y = _array(self.original), _array(self.variants)
-        if x is None or y is None or y.ndim != 2 or x.shape != y.shape[:1]:
-            return self.variants
-        return y - np.where(np.isfinite(x), x, 0.0)[:, None]
-
-    @functools.cached_property
-    def prompts(self) -> Any:
-        """Items x prompts, the original first."""
-        x, y = _array(self.original), _array(self.variants)
-        if x is None or y is None or y.ndim != 2 or x.shape != y.shape[:1]:
-            return self.variants
-        return np.column_stack([x, y])
-
-    @functools.cached_property
-    def task_differences(self) -> Any:
-        x, y, group = _array(self.original), _array(self.variant), np.asarray(self.tasks)
-        if x is None or y is None or not x.shape == y.shape == group.shape or x.ndim != 1:
-            return self.variant
-        d = pd.Series(y - np.where(np.isfinite(x), x, 0.0))
-        return d.groupby(group).mean().to_numpy()
-
-    @functools.cached_property
-    def task_variances(self) -> Any:
-        x, y, group = _array(self.original), _array(self.variant), np.asarray(self.tasks)
-        if x is None or y is None or not x.shape == y.shape == group.shape or x.ndim != 1:
-            return self.variant
-        finite = np.isfinite(x) & np.isfinite(y)
-        d = pd.Series(np.where(finite, y, 0.0) - np.where(finite, x, 0.0)).groupby(group)
-        return (d.var().fillna(0.0) / d.size()).to_numpy()
-
-    @functools.cached_property
-    def rows(self) -> tuple[Any, Any, Any, Any]:
-        """Long form: item, condition, score, task of every row."""
-        table, tasks = self.prompts, np.asarray(self.tasks)
-        if not (isinstance(table, np.ndarray) and table.ndim == 2 and tasks.ndim == 1):
-            return self.clusters, self.tasks, self.variant, self.tasks
-        n, k = table.shape
-        tasks = tasks if tasks.size == n else np.resize(tasks, n)
-        conditions = np.repeat([f"c{j}" for j in range(k)], n)
-        return np.tile(np.arange(n), k), conditions, table.T.ravel(), np.tile(tasks, k)
-
-    @functools.cached_property
-    def frame(self) -> pd.DataFrame:
-        """A table of scores as the DataFrame functions take it."""
-        item, condition, score, task = self.rows
-        size = min(np.size(item), np.size(condition), np.size(score), np.size(task))
-        values = np.ravel(np.asarray(score, dtype=object))[:size]
-        return pd.DataFrame(
-            {
-                "item_id": [f"i{v}" for v in np.ravel(item)[:size]],
-                "condition": [str(v).replace("c0", "original") for v in np.ravel(condition)[:size]],
-                "score": pd.Series(values).infer_objects(),
-                "task": [f"t{v}" for v in np.ravel(task)[:size]],
-            }
-        )
-
-    @functools.cached_property
-    def _contrasts(self) -> pd.DataFrame | UserError:
-        try:
-            return pa.contrasts(self.frame)
-        except UserError as error:
-            return error
-
-    @property
-    def contrasts(self) -> pd.DataFrame:
-        """Computed once, for the functions that start from it; an error is raised again."""
-        if isinstance(self._contrasts, UserError):
-            raise self._contrasts
-        return self._contrasts
-
-    @functools.cached_property
-    def best(self) -> pd.DataFrame:
-        return pa.best_of_stimuli(self.frame, n_permutations=10)
-
-
-def _array(values: Any) -> Any:
-    try:
-        return np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError):
-        return None
-
-
-def _binary(seed: int, n: int, k: int = 2, rate: float = 0.5) -> tuple[Any, Any]:
-    rng = np.random.default_rng(seed)
-    table = (rng.random((n, k + 1)) < rate).astype(float)
-    return table[:, 0], table[:, 1:]
-
-
-def _items(original: Any, variants: Any, n_tasks: int = 6) -> Items:
-    n = np.asarray(original).size
-    return Items(original, variants, np.arange(n) % n_tasks, np.arange(n) % (2 * n_tasks))
-
-
-def scenarios() -> dict[str, Items]:
-    x, y = _binary(3, 24)
-    rng = np.random.default_rng(2)
-    ones, zeros = np.ones(24), np.zeros(24)
-    graded = rng.random((24, 3))
-    holes = y.copy()
-    holes[5, 0] = np.nan
-    lone = np.where(np.arange(24) < 20, np.arange(24) % 5, np.arange(24))
-    return {
-        "healthy": _items(x, y),
-        "graded": _items(graded[:, 0], graded[:, 1:]),
-        "no discordant pair": _items(x, np.column_stack([x, x])),
-        "all ties": _items(np.full(24, 0.5), np.full((24, 2), 0.5)),
-        "one item": _items(np.array([1.0]), np.array([[0.0, 1.0, 1.0]]), 1),
-        "two items": _items(np.array([1.0, 0.0]), np.array([[0.0, 1.0], [1.0, 1.0]]), 1),
-        "one task": _items(x, y, 1),
-        "two tasks": _items(x, y, 2),
-        "constant gain": _items(zeros, np.ones((24, 2))),
-        "constant graded gain": _items(np.full(24, 0.3), np.full((24, 2), 0.7)),
-        "zero baseline": _items(zeros, y),
-        "zero variant": _items(x, np.zeros((24, 2))),
-        "all ones": _items(ones, np.ones((24, 2))),
-        "one stimulus": _items(x, y[:, :1]),
-        "missing cell": _items(x, holes),
-        "missing original": _items(np.where(np.arange(24) == 3, np.nan, x), y),
-        "infinite": _items(np.where(np.arange(24) == 3, np.inf, x), y),
-        "all missing": _items(np.full(6, np.nan), np.full((6, 3), np.nan)),
-        "unequal items": Items(x, y, np.repeat([0, 1, 2], [17, 5, 2]), np.arange(24) % 12),
-        "a task of one item": Items(x, y, lone, lone),
-        "one cluster": Items(x, y, np.arange(24) % 6, np.zeros(24)),
-        "a cluster an item": Items(x, y, np.arange(24) % 6, np.arange(24)),
-        "empty": Items(np.empty(0), np.empty((0, 3)), np.empty(0), np.empty(0)),
-        "strings": Items(["a"] * 6, [["b", "c"]] * 6, np.arange(6) % 2, np.arange(6) % 3),
-        "none": Items([None] * 6, [[None, None]] * 6, np.arange(6) % 2, np.arange(6) % 3),
-        "lengths differ": Items(x[:20], y, np.arange(24) % 6, np.arange(24) % 12),
-        "labels too short": Items(x, y, np.arange(10), np.arange(10)),
-        "labels missing": Items(x, y, [None] * 24, [math.nan] * 24),
-        "two dimensions": Items(np.ones((6, 2)), np.ones((6, 2, 2)), np.arange(6), np.arange(6)),
-        "a number": Items(1.0, 1.0, 1, 1),
-        "huge": _items(x * 1e9, y * 1e9),
-        "tiny": _items(x * 1e-9, y * 1e-9),
-        "negative": _items(-x, -y),
-    }
-
-
-@dataclass(frozen=True)
-class Counts:
-    """Gains, losses and pairs; shares; a difference and a spread."""
-
-    gains: Any
-    losses: Any
-    n: Any
-
-    @property
-    def rates(self) -> tuple[Any, Any]:
-        whole = isinstance(self.n, int | float) and self.n and isinstance(self.gains, int | float)
-        if not whole or not isinstance(self.losses, int | float):
-            return self.gains, self.losses
-        return self.gains / self.n, self.losses / self.n
-
-
-COUNTS = {
-    "healthy": Counts(9, 4, 60),
-    "no discordant pair": Counts(0, 0, 20),
-    "ties": Counts(5, 5, 20),
-    "only gains": Counts(6, 0, 25),
-    "all gain": Counts(20, 0, 20),
-    "all lose": Counts(0, 20, 20),
-    "one pair": Counts(1, 0, 1),
-    "one equal pair": Counts(0, 0, 1),
-    "no pair": Counts(0, 0, 0),
-    "numpy counts": Counts(np.int64(9), np.int64(4), np.int64(60)),
-    "negative": Counts(-1, 0, 5),
-    "more than n": Counts(4, 4, 5),
-    "fractions": Counts(2.5, 1, 6),
-    "nan": Counts(math.nan, 1, 6),
-    "infinite": Counts(1, 1, math.inf),
-    "strings": Counts("a", 1, 5),
-    "none": Counts(None, 1, 5),
-    "lists": Counts([1, 2], [0, 1], [5, 6]),
-    "large": Counts(900, 700, 10_000),
-}
-
 Call = Callable[[Items], Any]
 CountCall = Callable[[Counts], Any]
-
-
-def _written(frame: pd.DataFrame) -> pd.DataFrame:
-    with tempfile.TemporaryDirectory() as folder:
-        return pa.read_scores(pa.write_table(frame, Path(folder) / "scores.csv"))
 
 
 def _analyzed(frame: pd.DataFrame) -> Any:
@@ -236,6 +28,37 @@ def _analyzed(frame: pd.DataFrame) -> Any:
         path = Path(folder) / "scores.csv"
         frame.to_csv(path, index=False)
         return pa.analyze_table(path, n_permutations=10)
+
+
+def _summarized(frame: pd.DataFrame) -> Any:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "means.csv"
+        frame.to_csv(path, index=False)
+        return pa.read_summary(path)
+
+
+def _asked_at_once(s: Items) -> pa.Race:
+    """A race of one block over tasks that were planned to have four items."""
+    state = pa.Race(["a", "b"], planned={str(t): 4 for t in np.ravel(s.tasks)[:6].tolist()})
+    state.add(s.prompts, s.tasks)
+    return state
+
+
+def _raced(s: Items) -> pd.DataFrame:
+    found = s.race.to_frame().assign(model="model", shots=0, protocol="score")
+    return pa.raced_contrasts(s.contrasts, found)
+
+
+def _columns(**columns: Any) -> pd.DataFrame:
+    """A table of whatever there is, as long as its shortest column."""
+    flat = {name: np.ravel(np.asarray(v, dtype=object)) for name, v in columns.items()}
+    size = min(v.size for v in flat.values())
+    return pd.DataFrame({name: v[:size] for name, v in flat.items()})
+
+
+def _weights(values: Any) -> dict[str, Any]:
+    flat = np.ravel(np.asarray(values, dtype=object))[:24].tolist()
+    return {("original", "c1", "c2")[i] if i < 3 else f"c{i}": v for i, v in enumerate(flat)}
 
 
 ITEM_CALLS: Mapping[str, Call] = {
@@ -252,8 +75,8 @@ ITEM_CALLS: Mapping[str, Call] = {
     "ratio_bootstrap": lambda s: pa.ratio_bootstrap(s.original, s.variant, kind="bca", **FEW),
     "tost_t": lambda s: pa.tost_t(s.d, 0.05),
     "check_scores": lambda s: pa.check_scores(s.frame),
-    "read_scores": lambda s: _written(s.frame),
-    "write_table": lambda s: _written(s.frame),
+    "read_scores": lambda s: s.read_back,
+    "write_table": lambda s: s.read_back,
     "contrasts": lambda s: s.contrasts,
     "max_t": lambda s: pa.max_t(s.many, **FEW),
     "cross_fit": lambda s: pa.cross_fit(s.original, s.variants, tasks=s.tasks, n_splits=2),
@@ -279,7 +102,7 @@ ITEM_CALLS: Mapping[str, Call] = {
     "fleiss_kappa": lambda s: pa.fleiss_kappa(s.variants),
     "intraclass_correlations": lambda s: pa.intraclass_correlations(s.variants),
     "krippendorff_alpha": lambda s: pa.krippendorff_alpha(s.variants, **FEW),
-    "ideal_bootstrap": lambda s: pa.ideal_bootstrap(s.d),
+    "ideal_bootstrap": lambda s: pa.ideal_bootstrap(s.d[:6] if np.ndim(s.d) else s.d),
     "conditional_logit": lambda s: pa.conditional_logit(*s.rows[:3]),
     "gee_logit": lambda s: pa.gee_logit(*s.rows[:3]),
     "random_intercept_logit": lambda s: pa.random_intercept_logit(*s.rows[:3], quadrature=5),
@@ -313,6 +136,29 @@ ITEM_CALLS: Mapping[str, Call] = {
     "analyze_scores": lambda s: pa.analyze_scores(s.frame, n_permutations=10),
     "analyze_table": lambda s: _analyzed(s.frame),
     "power_max_t": lambda s: pa.power_max_t(s.d, 8, n_simulations=10, n_resamples=39),
+    "contrast_of": lambda s: pa.contrast_of("own", _weights(s.d)),
+    "matched_pairs": lambda s: pa.matched_pairs(s.conditions),
+    "named_contrasts": lambda s: pa.named_contrasts(
+        pa.CONTRAST_KINDS, s.conditions, s.conditions["condition"].tolist()
+    ),
+    "label_exchange": lambda s: pa.label_exchange(s.prompts, n_resamples=50),
+    "crossed_mean": lambda s: pa.crossed_mean(s.many),
+    "wording_sensitivity": lambda s: s.wordings,
+    "wording_sentences": lambda s: pa.wording_sentences(s.wordings),
+    "wording_sentence": lambda s: [
+        pa.wording_sentence(row)
+        for row in s.wordings[s.wordings["level"] == "task"].to_dict("records")
+    ],
+    "confidence_sequence": lambda s: pa.confidence_sequence(s.original, s.variant, tasks=s.tasks),
+    "race": lambda s: s.race,
+    "Race": _asked_at_once,
+    "raced_contrasts": _raced,
+    "analyze_summary": lambda s: s.summarized,
+    "best_of_means": lambda s: pa.best_of_means(
+        s.original, s.variants, sd=0.1, runs=5, n_simulations=100
+    ),
+    "check_summary": lambda s: pa.check_summary(s.summary),
+    "read_summary": lambda s: _summarized(s.summary),
 }
 ITEM_OPTIONS: Mapping[str, Call] = {
     "macro_difference, fixed": lambda s: pa.macro_difference(
@@ -348,6 +194,44 @@ ITEM_OPTIONS: Mapping[str, Call] = {
     "noise_floor, one task": lambda s: pa.noise_floor(s.original, s.variant),
     "random_intercept_logit, Laplace": lambda s: pa.random_intercept_logit(
         *s.rows[:3], quadrature=1
+    ),
+    "contrasts, named": lambda s: pa.contrasts(
+        s.frame, s.conditions, contrasts=["vs_control", "valence"], correction="holm"
+    ),
+    "matched_pairs, any table": lambda s: pa.matched_pairs(
+        _columns(condition=s.tasks, matched_to=s.original)
+    ),
+    "named_contrasts, usual": lambda s: pa.named_contrasts(
+        None, s.conditions, s.conditions["condition"].tolist()
+    ),
+    "named_contrasts, any table": lambda s: pa.named_contrasts(
+        None, _columns(condition=s.tasks, valence=s.original, theory=s.clusters), ["c1"]
+    ),
+    "named_contrasts, own": lambda s: pa.named_contrasts(
+        [{"name": "own", "weights": _weights(s.d)}], None, list(_weights(s.d))
+    ),
+    "label_exchange, weights": lambda s: pa.label_exchange(
+        s.prompts, [-1, 0.25, 0.75], n_resamples=50
+    ),
+    "crossed_mean, prompts": lambda s: pa.crossed_mean(s.prompts),
+    "wording_sensitivity, fixed": lambda s: pa.wording_sensitivity(
+        s.worded, tasks="fixed", missing="as_wrong"
+    ),
+    "confidence_sequence, looks": lambda s: pa.confidence_sequence(
+        s.original, s.variant, blocks=s.clusters
+    ),
+    "race, one task": lambda s: pa.race(s.original, s.variants, goal="differ", block=3),
+    "race, results": lambda s: {r.condition: r for r in s.race.results()},
+    "race, path": lambda s: s.race.path(),
+    "analyze_summary, fixed": lambda s: pa.analyze_summary(
+        s.summary, tasks="fixed", n_simulations=100
+    ),
+    "analyze_summary, sentences": lambda s: s.summarized.sentences(),
+    "best_of_means, SDs": lambda s: pa.best_of_means(
+        s.original, s.variants, sd=s.prompts, runs=5, n_simulations=100
+    ),
+    "check_summary, scores": lambda s: pa.check_summary(
+        s.frame.rename(columns={"score": "mean"}).drop_duplicates(["task", "condition"])
     ),
 }
 
@@ -388,19 +272,21 @@ COUNT_CALLS: Mapping[str, CountCall] = {
     "exaggeration": lambda c: pa.exaggeration(c.rates[0]),
     "nemenyi_cd": lambda c: pa.nemenyi_cd(c.n, c.gains),
     "resampling_counts": lambda c: pa.resampling_counts(c.n, n_resamples=5),
+    "RaceRules": lambda c: pa.RaceRules(c.gains, c.n),
+    "simulate_race": lambda c: pa.simulate_race(
+        Design("edge", (c.rates[0], 0.0), tasks=2, items=c.n, block=c.n), simulations=3
+    ),
     "points": lambda c: pa.points(c.gains) if isinstance(c.gains, int | float) else None,
 }
 """Functions of numbers."""
 
-KNOWN: dict[tuple[str, str], str] = {
-    ("label_permutation", "strings"): "a ValueError of numpy's",
-    ("label_permutation", "labels missing"): "a TypeError of numpy's",
-    ("max_t", "strings"): "a ValueError of numpy's",
-    ("resampling_counts", "no pair"): "a ZeroDivisionError",
-    ("resampling_counts", "infinite"): "an OverflowError",
-    ("resampling_counts", "lists"): "a ValueError of numpy's",
+WITHOUT_DATA = {
+    "BEST_COLUMNS",
+    "CONTRAST_COLUMNS",
+    "CONTRAST_KINDS",
+    "SENSITIVITY_COLUMNS",
+    "SUMMARY_COLUMNS",
+    "SUMMARY_CONTRASTS",
+    "WORDING_COLUMNS",
 }
-"""Function and scenario that still raise something else than a UserError."""
-
-WITHOUT_DATA = {"CONTRAST_COLUMNS", "BEST_COLUMNS", "SENSITIVITY_COLUMNS"}
 """Public names that are no functions."""
