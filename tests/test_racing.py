@@ -94,7 +94,10 @@ def _check_tables(run: Any, table: pd.DataFrame) -> None:
     assert path.groupby("condition")["block"].max().to_dict() == table["block"].to_dict()
     contrasts = run.contrasts()
     macro = contrasts[(contrasts["level"] == "macro") & contrasts["primary"]]
-    for row in macro.to_dict("records"):
+    others = macro[macro["contrast"] != "vs_original"]
+    assert set(others["verdict"]) == {"descriptive"}
+    assert others["pvalue"].isna().all()
+    for row in macro[macro["contrast"] == "vs_original"].to_dict("records"):
         found = table.loc[row["condition"]]
         assert (row["lower"], row["upper"]) == (found["lower"], found["upper"])
         assert row["verdict"] == found["verdict"]
