@@ -62,6 +62,20 @@ def test_choosing_for_each_task_pays_when_effects_differ_by_task() -> None:
     assert "hypothesis" in label["verdict"]
 
 
+def test_a_race_holds_its_errors_and_saves_requests() -> None:
+    table = run("race", 40, "no effect, 10 stimuli, noisy", "effects, 10 stimuli, stable")
+    assert failures(table).empty, failures(table)
+    wrong = table[table["quantity"] == "type I"].set_index("procedure")["claim"]
+    assert set(wrong[wrong.index.str.startswith("race")]) == {"valid"}
+    assert set(wrong[~wrong.index.str.startswith("race")]) == {"shown"}
+    assert value(table, "race", "saved share").between(0.4, 0.8).all()
+    power = {by: value(table, f"{by}: +5 points", "power").item() for by in ("race", "full design")}
+    assert 0.7 < power["race"] <= power["full design"]
+    said = closing(table)
+    assert "The race: family-wise error at most" in said
+    assert f"finds +5 points in {100 * power['race']:.0f} %" in said
+
+
 def test_the_average_stimulus_near_the_ceiling() -> None:
     table = run("one_task", 150, "n=20 K=11 ceiling homogeneous")
     assert failures(table).empty, failures(table)
