@@ -22,6 +22,7 @@ __all__ = [
     "SIMULATION_COLUMNS",
     "Design",
     "Ran",
+    "joined",
     "outcomes",
     "races",
     "run_races",
@@ -177,7 +178,7 @@ def simulate_race(
     rows = [
         (procedure, effect, quantity, values.mean(), values.std() / np.sqrt(simulations))
         for procedure, parts in found.items()
-        for effect, quantity, values in outcomes(design, _joined(parts), margin)
+        for effect, quantity, values in outcomes(design, joined(parts), margin)
     ]
     frame = pd.DataFrame(rows, columns=["procedure", "effect", "quantity", "value", "se"])
     frame = frame.assign(design=design.name, simulations=simulations)
@@ -221,23 +222,11 @@ def races(
         }
 
 
-def saved_share(
-    design: Design,
-    *,
-    goal: Goal = "both",
-    alpha: float = 0.05,
-    margin: float = 0.02,
-    futility: float = 0.05,
-    simulations: int = 40,
-    seed: int = 0,
-) -> float:
+def saved_share(design: Design, rules: RaceRules, simulations: int = 40, *, seed: int = 0) -> float:
     """Mean share of the full design's requests that a race does not send; see `simulate_race`."""
-    rules = RaceRules(
-        len(design.effects), design.tasks * design.items, goal, alpha, margin, futility
-    )
     rng = np.random.default_rng(seed)
     ran = [r["race"] for r in races(design, rules, simulations, rng, procedures=("race",))]
-    return float(_saved(design, _joined(ran)).mean())
+    return float(_saved(design, joined(ran)).mean())
 
 
 def _saved(design: Design, ran: Ran) -> Array:
@@ -263,7 +252,8 @@ def _looked(z: Array, bounds: Array) -> Ran:
     return Ran(ever & (at > 0), ever & (at < 0), none, none, first + 1)
 
 
-def _joined(parts: Sequence[Ran]) -> Ran:
+def joined(parts: Sequence[Ran]) -> Ran:
+    """Experiments of several parts together."""
     names = ("better", "worse", "equivalent", "beaten", "blocks")
     return Ran(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
 

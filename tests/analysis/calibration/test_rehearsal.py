@@ -12,15 +12,9 @@ from promptlab.analysis.calibration.designs import (
     improve,
     item_chances,
 )
-from promptlab.analysis.calibration.rehearsal import (
-    EVERY,
-    Rehearsal,
-    Shape,
-    Truth,
-    rehearse,
-    simulated_scores,
-)
+from promptlab.analysis.calibration.rehearsal import EVERY, Rehearsal, rehearse
 from promptlab.analysis.calibration.rehearsal_words import assumption, rehearsal_sentences
+from promptlab.analysis.calibration.worlds import Shape, Truth, simulated_scores
 from promptlab.analysis.contrast_table import contrasts
 from promptlab.errors import UnknownName, UserError
 
@@ -125,14 +119,14 @@ def test_processes_change_nothing() -> None:
         rehearse(
             small,
             truth,
-            simulations=6,
+            simulations=4,
             processes=n,
             progress=lambda what, done, every: seen.append(done),
         )
         for n in (1, 2)
     )
     pd.testing.assert_frame_equal(one.to_frame(), two.to_frame())
-    assert seen == [5, 6, 11, 12] * 2
+    assert seen == [4, 8] * 2
     assert one.to_frame()["value"].notna().all()
 
 
