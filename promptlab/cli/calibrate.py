@@ -282,8 +282,8 @@ def _effects(stated: list[str], names: tuple[str, ...]) -> dict[str, float]:
             single[name] = value
         else:
             raise UserError(
-                f"--effect: '{name}' is none of the conditions that are tested{did_you_mean(name, names)}; "
-                f"there are: {', '.join(names)}"
+                f"--effect: '{name}' is none of the conditions that are tested"
+                f"{did_you_mean(name, names)}; there are: {', '.join(names)}"
             )
     return every | single
 
