@@ -126,6 +126,7 @@ def default_effect(
     from promptlab.analysis.calibration.designs import discordance_of
 
     moved, room = discordance_of(accuracy, concentration), 1 - accuracy
+    first: str | None
     if plan.spec.experiment.race is not None:
         shape = race_shape_of(plan)
         first, least, why = shape.names[0], shape.detectable(moved), ""

@@ -65,7 +65,10 @@ effect and by how much it would then exaggerate it, and what the best stimulus o
 gain although nothing works. `--baseline-accuracy`, `--answers noisy|stable` or `--discordance`, and
 `--sd-task` say what the simulated world is like; without `--effect` the first confirmatory
 condition gets the smallest difference that `promptlab plan` says the design finds, and the
-rehearsal shows whether it does."""
+rehearsal shows whether it does.
+
+With `design: race` it races 1000 times each way, beside the full design, and prints the family-wise
+error, the power and the share of requests that is saved."""
 
 
 def command_line(experiments: int, seed: int, only: Sequence[str], out: Path) -> str:

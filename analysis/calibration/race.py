@@ -63,7 +63,7 @@ def race_sentence(table: pd.DataFrame) -> str:
     race = rows[rows["procedure"] == "race: better or worse"]
     if race.empty:
         return ""
-    worst = race.loc[race["value"].idxmax()]
+    worst = race.iloc[int(race["value"].to_numpy().argmax())]
     text = (
         f"The race: family-wise error at most {100 * worst['value']:.1f} % "
         f"(±{100 * worst['mc_error']:.1f}; promised 5 %)"

@@ -236,8 +236,10 @@ def _rehearse(
     seed: int,
     processes: int,
 ) -> Rehearsal:
-    from promptlab.analysis.calibration import RaceShape, Truth, rehearse, rehearse_race
     from promptlab.analysis.calibration.designs import NOISY, STABLE, concentration_of
+    from promptlab.analysis.calibration.race_rehearsal import RaceShape, rehearse_race
+    from promptlab.analysis.calibration.rehearsal import rehearse
+    from promptlab.analysis.calibration.worlds import Truth
     from promptlab.rehearsing import default_effect, race_shape_of, shape_of
 
     raced = plan.spec.experiment.race is not None
