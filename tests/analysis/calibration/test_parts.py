@@ -24,8 +24,8 @@ def value(table: pd.DataFrame, procedure: str, quantity: str = "type I") -> pd.S
 @pytest.mark.parametrize(
     ("part", "simulations"),
     [
-        ("single", 1500),
-        ("over_tasks", 300),
+        ("single", 1000),
+        ("over_tasks", 200),
         ("relative", 60),
         ("replicates", 1000),
         ("equivalent", 5000),
@@ -42,7 +42,7 @@ def test_the_rule_holds_and_the_reference_agrees(part: str, simulations: int) ->
 
 
 def test_the_best_of_many_stimuli_is_a_false_positive_machine() -> None:
-    table = run("best_of", 24, "K=10 noisy")
+    table = run("best_of", 12, "K=10 noisy")
     assert failures(table).empty, failures(table)
     for test in ("naive t", "naive Wilcoxon"):
         assert value(table, f"mean of per-task maxima: {test}").item() == 1.0
@@ -77,7 +77,7 @@ def test_a_race_holds_its_errors_and_saves_requests() -> None:
 
 
 def test_the_average_stimulus_near_the_ceiling() -> None:
-    table = run("one_task", 150, "n=20 K=11 ceiling homogeneous")
+    table = run("one_task", 100, "n=20 K=11 ceiling homogeneous")
     assert failures(table).empty, failures(table)
     for test in ("t over items", "sign-flip over items"):
         rows = table[table["procedure"] == f"average: {test}"]

@@ -126,11 +126,11 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def progress(what: str, done: int, every: int) -> None:
         seen.append(done)
 
-    one = rehearse(small, truth, simulations=5, progress=progress)
+    one = rehearse(small, truth, simulations=3, progress=progress)
     monkeypatch.setattr(rehearsal, "_BLOCK", 2)
-    two = rehearse(pickle.loads(pickle.dumps(small)), truth, simulations=5, progress=progress)
+    two = rehearse(pickle.loads(pickle.dumps(small)), truth, simulations=3, progress=progress)
     pd.testing.assert_frame_equal(one.to_frame(), two.to_frame())
-    assert seen == [5, 10, 2, 4, 5, 7, 9, 10]
+    assert seen == [3, 6, 2, 3, 5, 6]
     assert one.to_frame()["value"].notna().all()
 
 
@@ -147,7 +147,7 @@ def test_contrasts_of_one_condition_are_kept_apart() -> None:
     both = {"EP01": 0.3, "EP01-neutral": 0.25}
     made = replace(base, conditions=matched)
     assert made.family == {("vs_control", "EP01", "EP01-neutral")}
-    rehearsed = rehearse(made, Truth(0.5, NOISY, both), simulations=4)
+    rehearsed = rehearse(made, Truth(0.5, NOISY, both), simulations=3)
     table = rehearsed.to_frame()
     estimates = table[table["quantity"] == "estimate"].set_index(["contrast", "condition"])
     assert list(estimates.index) == [
@@ -156,7 +156,7 @@ def test_contrasts_of_one_condition_are_kept_apart() -> None:
         ("vs_control", "EP01"),
         ("mine", "EP01"),
     ]
-    assert (estimates["simulations"] == 4).all()
+    assert (estimates["simulations"] == 3).all()
     assert list(estimates["baseline"]) == ["original", "original", "EP01-neutral", "original"]
     assert estimates["value"].to_numpy() == pytest.approx([0.3, 0.25, 0.05, 0.3], abs=0.08)
     family = table[table["quantity"].str.startswith("confirmatory: any false")]
@@ -215,7 +215,7 @@ def test_fixed_tasks_are_judged_by_the_effects_that_were_drawn() -> None:
     truth = Truth(0.5, NOISY, {}, 0.15)
     both = {
         tasks: rehearse(
-            shape(n_tasks=6, n_items=60, options={"tasks": tasks}), truth, simulations=4
+            shape(n_tasks=6, n_items=60, options={"tasks": tasks}), truth, simulations=3
         )
         for tasks in ("random", "fixed")
     }
