@@ -9,90 +9,58 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import stats
 
-from promptlab.analysis.arguments import check_counts, check_numbers
 from promptlab.analysis.arrays import Array, Bools, Ints
 from promptlab.analysis.confidence_sequences import Bets, growth
+from promptlab.analysis.race_designs import Design
 from promptlab.analysis.race_rules import Evidence, Goal, RaceRules, judge
-from promptlab.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["SIMULATION_COLUMNS", "Design", "saved_share", "simulate_race", "spending_bounds"]
+__all__ = [
+    "PROCEDURES",
+    "SIMULATION_COLUMNS",
+    "Design",
+    "Ran",
+    "joined",
+    "outcomes",
+    "races",
+    "run_races",
+    "saved_share",
+    "simulate_race",
+    "spending_bounds",
+]
 
 SIMULATION_COLUMNS = ("design", "procedure", "effect", "quantity", "value", "se", "simulations")
+
+PROCEDURES = ("race", "spending", "full")
+"""What is compared on the same data; see `simulate_race`."""
 
 _VALUES = np.array([1.0, -1.0, 0.0])
 _CHUNK = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Design:
-    """An experiment to simulate: right or wrong answers, independent given the item.
+class Ran:
+    """What came of simulated races: arrays experiments x stimuli.
 
     Attributes:
-        name: in tables.
-        effects: true difference of each stimulus from the original, in score units.
-        tasks: number of tasks.
-        items: of each task.
-        block: items of a task in a block; a divisor of `items`.
-        mean: score of the original.
-        concentration: of the items' chances of being right, Beta(mean c, (1 - mean) c): 3 are
-            noisy answers (37 % of pairs differ), 0.5 stable ones (16.5 %).
-        spread: effect added to every second task and taken from the others, for all stimuli.
+        better: called better than the original.
+        worse: called worse.
+        equivalent: called equivalent.
+        beaten: called not the best.
+        blocks: in which the stimulus was asked.
     """
-
-    name: str
-    effects: tuple[float, ...]
-    tasks: int = 24
-    items: int = 100
-    block: int = 5
-    mean: float = 0.5
-    concentration: float = 3.0
-    spread: float = 0.0
-
-    @property
-    def blocks(self) -> int:
-        """Number of blocks."""
-        return self.items // self.block
-
-    def counts(self, n: int, rng: np.random.Generator) -> tuple[Array, Array]:
-        """Draw experiments.
-
-        Returns:
-            Gains, losses and ties against the original (n x blocks x stimuli x 3), and items that
-            stimulus j has right and k wrong (n x blocks x j x k).
-        """
-        k, c = len(self.effects), self.concentration
-        shape = (n, self.blocks, self.tasks * self.block)
-        p = rng.beta(self.mean * c, (1 - self.mean) * c, shape)[..., None]
-        y = (rng.random((*shape, k + 1)) < p).astype(np.float32)
-        signs = np.where(np.arange(self.tasks) % 2, -1.0, 1.0)
-        moved = np.repeat(signs * self.spread, self.block)[:, None] + np.array(self.effects)
-        luck = rng.random((*shape, k))
-        up = luck < np.maximum(moved, 0.0) / (1 - self.mean)
-        down = luck < np.maximum(-moved, 0.0) / self.mean
-        y[..., 1:] = np.where(up, 1.0, np.where(down, 0.0, y[..., 1:]))
-        pairs = np.swapaxes(y, -1, -2) @ (1 - y)
-        gains, losses = pairs[..., 1:, 0], pairs[..., 0, 1:]
-        ties = shape[-1] - gains - losses
-        counts = np.stack([gains, losses, ties], axis=-1)
-        return counts.astype(np.float64), pairs[..., 1:, 1:].astype(np.float64)
-
-
-@dataclass(frozen=True, slots=True)
-class _Ran:
-    """What came of simulated races: experiments x stimuli."""
 
     better: Bools
     worse: Bools
     equivalent: Bools
     beaten: Bools
     blocks: Ints
-    """Blocks in which the stimulus was asked."""
 
 
-def _run(rules: RaceRules, bets: Bets, counts: Array, pairs: Array) -> _Ran:
+def run_races(rules: RaceRules, bets: Bets, counts: Array, pairs: Array) -> Ran:
+    """Run races over experiments that were drawn; arrays as `Design.counts` returns them."""
     n, blocks, k = counts.shape[:3]
     per_block = float(counts[0, 0, 0].sum())
     stakes = bets.stakes.size
@@ -132,7 +100,7 @@ def _run(rules: RaceRules, bets: Bets, counts: Array, pairs: Array) -> _Ran:
     better, worse = best[0] >= rules.need, best[1] >= rules.need
     inside = np.minimum(best[2], best[3]) >= rules.need_equivalent
     beaten = beats.max(axis=1) >= rules.need_beaten
-    return _Ran(better, worse & ~better, inside & ~better & ~worse, beaten, asked)
+    return Ran(better, worse & ~better, inside & ~better & ~worse, beaten, asked)
 
 
 def spending_bounds(looks: int, error: float) -> Array:
@@ -202,65 +170,71 @@ def simulate_race(
     """
     import pandas as pd
 
-    rules = _rules(design, goal, alpha, margin, futility)
-    effects, rng, bets = design.effects, np.random.default_rng(seed), rules.bets()
-    bounds = spending_bounds(design.blocks, alpha / len(effects))
-    found: dict[str, list[_Ran]] = {"race": [], "spending": [], "full": []}
-    for start in range(0, simulations, _CHUNK):
-        counts, pairs = design.counts(min(_CHUNK, simulations - start), rng)
-        found["race"].append(_run(rules, bets, counts, pairs))
-        looks = _z_scores(counts)
-        found["spending"].append(_looked(looks, bounds))
-        last = np.full(design.blocks, np.inf)
-        last[-1] = stats.norm.isf(alpha / (2 * len(effects)))
-        found["full"].append(_looked(looks, last))
+    rng = np.random.default_rng(seed)
+    how = RaceRules(len(design.effects), design.tasks * design.items, goal, alpha, margin, futility)
+    found: dict[str, list[Ran]] = {procedure: [] for procedure in PROCEDURES}
+    for ran in races(design, how, simulations, rng):
+        for procedure, one in ran.items():
+            found[procedure].append(one)
     rows = [
-        (procedure, *row)
+        (procedure, effect, quantity, values.mean(), values.std() / np.sqrt(simulations))
         for procedure, parts in found.items()
-        for row in _quantities(design, _joined(parts), margin)
+        for effect, quantity, values in outcomes(design, joined(parts), margin)
     ]
     frame = pd.DataFrame(rows, columns=["procedure", "effect", "quantity", "value", "se"])
     frame = frame.assign(design=design.name, simulations=simulations)
     return frame[list(SIMULATION_COLUMNS)]
 
 
-def saved_share(
+def races(
     design: Design,
+    rules: RaceRules,
+    simulations: int,
+    rng: np.random.Generator,
     *,
-    goal: Goal = "both",
-    alpha: float = 0.05,
-    margin: float = 0.02,
-    futility: float = 0.05,
-    simulations: int = 40,
-    seed: int = 0,
-) -> float:
-    """Mean share of the full design's requests that a race does not send; see `simulate_race`."""
-    rules = _rules(design, goal, alpha, margin, futility)
-    rng, bets, shares = np.random.default_rng(seed), rules.bets(), []
+    procedures: Sequence[str] = PROCEDURES,
+) -> Iterator[dict[str, Ran]]:
+    """Draw experiments and run them, some at a time.
+
+    Args:
+        design: what is simulated.
+        rules: of the race; alpha and the number of stimuli are those of all procedures.
+        simulations: number of experiments.
+        rng: random numbers.
+        procedures: of `PROCEDURES`.
+
+    Raises:
+        UserError: the design cannot be.
+    """
+    design.check()
+    bets, last = rules.bets(), np.full(design.blocks, np.inf)
+    last[-1] = stats.norm.isf(rules.error)
+    bounds = {"full": last}
+    if "spending" in procedures:
+        bounds["spending"] = spending_bounds(design.blocks, 2 * rules.error)
     for start in range(0, simulations, _CHUNK):
         counts, pairs = design.counts(min(_CHUNK, simulations - start), rng)
-        shares.append(_saved(design, _run(rules, bets, counts, pairs)))
-    return float(np.concatenate(shares).mean())
+        looks = _z_scores(counts)
+        yield {
+            procedure: run_races(rules, bets, counts, pairs)
+            if procedure == "race"
+            else _looked(looks, bounds[procedure])
+            for procedure in procedures
+        }
 
 
-def _rules(design: Design, goal: Goal, alpha: float, margin: float, futility: float) -> RaceRules:
-    check_counts(tasks=design.tasks, items=design.items, block=design.block)
-    check_numbers(mean=design.mean, concentration=design.concentration, spread=design.spread)
-    for effect in design.effects:
-        check_numbers(effect=effect)
-    effects = np.array(design.effects)
-    worst = float(np.abs(effects).max(initial=0.0)) + abs(design.spread)
-    if design.block < 1 or design.items % design.block:
-        raise UserError(f"{design.items} items are not cut evenly into blocks of {design.block}")
-    if worst > min(design.mean, 1 - design.mean):
-        raise UserError(f"an effect of {worst:g} does not fit beside a score of {design.mean:g}")
-    return RaceRules(effects.size, design.tasks * design.items, goal, alpha, margin, futility)
+def saved_share(design: Design, rules: RaceRules, simulations: int = 40, *, seed: int = 0) -> float:
+    """Mean share of the full design's requests that a race does not send; see `simulate_race`."""
+    rng = np.random.default_rng(seed)
+    ran = [r["race"] for r in races(design, rules, simulations, rng, procedures=("race",))]
+    return float(_saved(design, joined(ran)).mean())
 
 
-def _saved(design: Design, ran: _Ran) -> Array:
+def _saved(design: Design, ran: Ran) -> Array:
     """Of each experiment; the original is asked as long as any stimulus is."""
-    asked = ran.blocks.sum(axis=1) + ran.blocks.max(axis=1)
-    return np.asarray(1 - asked / (design.blocks * (len(design.effects) + 1)))
+    original, *each = design.answers or (1.0,) * (len(design.effects) + 1)
+    asked = ran.blocks @ np.array(each) + original * ran.blocks.max(axis=1)
+    return np.asarray(1 - asked / (design.blocks * (original + sum(each))))
 
 
 def _z_scores(counts: Array) -> Array:
@@ -269,40 +243,40 @@ def _z_scores(counts: Array) -> Array:
     return np.asarray((gains - losses) / np.sqrt(np.maximum(gains + losses, 1.0)))
 
 
-def _looked(z: Array, bounds: Array) -> _Ran:
+def _looked(z: Array, bounds: Array) -> Ran:
     """Z tests at every look, each stimulus until it is decided."""
     over = np.abs(z) >= bounds[:, None]
     ever = over.any(axis=1)
     first = np.where(ever, over.argmax(axis=1), z.shape[1] - 1)
     at = np.take_along_axis(z, first[:, None, :], axis=1)[:, 0]
     none = np.zeros(ever.shape, bool)
-    return _Ran(ever & (at > 0), ever & (at < 0), none, none, first + 1)
+    return Ran(ever & (at > 0), ever & (at < 0), none, none, first + 1)
 
 
-def _joined(parts: Sequence[_Ran]) -> _Ran:
+def joined(parts: Sequence[Ran]) -> Ran:
+    """Experiments of several parts together."""
     names = ("better", "worse", "equivalent", "beaten", "blocks")
-    return _Ran(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
+    return Ran(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
 
 
-def _quantities(
-    design: Design, ran: _Ran, margin: float
-) -> Iterator[tuple[float, str, float, float]]:
-    effects, n = np.array(design.effects), ran.blocks.shape[0]
+def outcomes(design: Design, ran: Ran, margin: float) -> Iterator[tuple[float, str, Array]]:
+    """(effect, quantity, a value for each experiment); see `simulate_race`."""
+    effects, whole = np.array(design.effects), float("nan")
 
-    def share(of: Any, name: str, effect: float = np.nan) -> tuple[float, str, float, float]:
-        values = np.asarray(of, np.float64)
-        return effect, name, float(values.mean()), float(values.std() / np.sqrt(n))
+    def each(of: Any) -> Array:
+        return np.asarray(of, np.float64)
 
     wrong = (ran.better & (effects <= 0)) | (ran.worse & (effects >= 0))
-    yield share(wrong.any(axis=1), "fwer")
-    yield share((ran.equivalent & (np.abs(effects) >= margin)).any(axis=1), "false equivalence")
+    yield whole, "fwer", each(wrong.any(axis=1))
+    far = ran.equivalent & (np.abs(effects) >= margin)
+    yield whole, "false equivalence", each(far.any(axis=1))
     top = np.flatnonzero(effects == effects.max())
     if top.size == 1:
-        yield share(ran.beaten[:, top[0]], "false not best")
-    yield share(_saved(design, ran), "saved")
+        yield whole, "false not best", each(ran.beaten[:, top[0]])
+    yield whole, "saved", _saved(design, ran)
     for effect in dict.fromkeys(design.effects):
         mine = effects == effect
         hit = ran.better if effect > 0 else ran.worse if effect < 0 else ran.better | ran.worse
-        yield share(hit[:, mine].mean(axis=1), "found", effect)
-        yield share(ran.equivalent[:, mine].mean(axis=1), "equivalent", effect)
-        yield share((1 - ran.blocks[:, mine] / design.blocks).mean(axis=1), "saved", effect)
+        yield effect, "found", each(hit[:, mine].mean(axis=1))
+        yield effect, "equivalent", each(ran.equivalent[:, mine].mean(axis=1))
+        yield effect, "saved", each((1 - ran.blocks[:, mine] / design.blocks).mean(axis=1))

@@ -108,37 +108,16 @@ def outlook(plan: Plan, *, simulations: int = 40) -> dict[str, Any]:
         `stable` ones (16.5 %), by simulation; `detectable`, for the same: the smallest difference
         that the race with the fewest items finds with 80 % power if it runs to the end.
     """
-    from promptlab.analysis.race_simulation import Design, saved_share
+    from promptlab.analysis.calibration.designs import NOISY, STABLE
+    from promptlab.rehearsing import race_shape_of
 
-    settings, analysis = plan.spec.experiment.race, plan.spec.experiment.analysis
-    assert settings is not None
-    panels = [p for p in panels_of(plan) if p.model == plan.models[0].label]
-    answers = sum(p.n_requests for p in panels)
-    saved = dict.fromkeys(("noisy", "stable"), 0.0)
-    for panel in panels:
-        per_task = panel.race.rules.planned / len(panel.tasks)
-        block = max(1, round(per_task / panel.n_blocks))
-        for name, concentration in (("noisy", 3.0), ("stable", 0.5)):
-            design = Design(
-                name,
-                effects=(0.0,) * len(panel.race.contestants),
-                tasks=len(panel.tasks),
-                items=block * panel.n_blocks,
-                block=block,
-                concentration=concentration,
-            )
-            share = saved_share(
-                design,
-                goal=settings.goal,
-                alpha=analysis.alpha,
-                margin=analysis.equivalence_margin,
-                futility=settings.futility,
-                simulations=simulations,
-            )
-            saved[name] += share * panel.n_requests / answers
-    rules = min((p.race.rules for p in panels), key=lambda r: r.planned)
+    shape = race_shape_of(plan)
+    saved = {
+        name: shape.saved_without_effect(concentration, simulations=simulations)
+        for name, concentration in (("noisy", NOISY), ("stable", STABLE))
+    }
     return {
-        "answers": answers * len(plan.models),
+        "answers": round(sum(sum(design.answers) for design in shape.designs)) * len(plan.models),
         "saved_without_effect": saved,
-        "detectable": {"noisy": rules.detectable(0.37), "stable": rules.detectable(0.165)},
+        "detectable": {"noisy": shape.detectable(0.37), "stable": shape.detectable(0.165)},
     }

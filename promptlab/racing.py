@@ -8,7 +8,7 @@ running again, or reading the scores of a run, goes the same way.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -163,9 +163,14 @@ class Panel:
     @property
     def n_requests(self) -> int:
         """Answers of the full design."""
+        return self.answers_to((self.baseline, *self.race.stimuli))
+
+    def answers_to(self, conditions: Collection[str]) -> int:
+        """Answers of the full design to these conditions."""
         return sum(
             len(self.plan.draws[task].items) * self.answers_to_an_item(task, name)
             for task, name in self._cells
+            if name in conditions
         )
 
     def answers_to_an_item(self, task: str, condition: str) -> int:

@@ -21,6 +21,7 @@ from promptlab.conclude import analyse_run, report_run, score_run
 from promptlab.errors import MissingData, SpecError, UserError
 from promptlab.plan import Plan
 from promptlab.planning import build_plan
+from promptlab.rehearsing import race_shape_of, shape_of
 from promptlab.repair import import_run
 from promptlab.runs import Run
 from promptlab.spec import spec_from_mapping
@@ -90,6 +91,17 @@ def test_without_the_key_nothing_changes(card: Path) -> None:
     assert crossed.digest != own.digest
     asked = [p.hash for p in crossed.requests(crossed.models[0]) if p.cell.instruction == "own"]
     assert asked == [p.hash for p in own.requests(own.models[0])]
+
+
+@pytest.mark.parametrize("design", ["full", "race"])
+def test_a_rehearsal_says_that_it_has_one_wording(card: Path, design: str) -> None:
+    shape = race_shape_of if design == "race" else shape_of
+    crossed, own = (
+        shape(plan(card, how, design=design, items=20)) for how in ("paraphrases", "own")
+    )
+    (note,) = crossed.notes
+    assert "5 wordings of its instruction; the rehearsal has one wording an item" in note
+    assert not own.notes
 
 
 def test_a_wording_is_named_by_its_place_and_none_is_asked_twice(card: Path) -> None:

@@ -14,9 +14,11 @@ _HOMES = {
     "engine": "calibrate",
     "judge": "COLUMNS closing failures",
     "parts": "PARTS Part",
-    "rehearsal": "Rehearsal Shape Truth rehearse simulated_scores",
+    "race_rehearsal": "RaceShape rehearse_race",
+    "rehearsal": "Rehearsal rehearse",
     "rehearsal_words": "assumption rehearsal_sentences",
     "tally": "Tally",
+    "worlds": "Shape Truth simulated_scores",
 }
 _WHERE = {name: module for module, names in _HOMES.items() for name in names.split()}
 

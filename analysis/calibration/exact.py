@@ -20,6 +20,8 @@ from promptlab.analysis.intervals import bonett_price, critical_z, tango_limits
 __all__ = ["DESIGNS", "Pairs", "coverage", "simulate"]
 
 _LEVEL = 0.95
+_LEAST = 1e-15
+"""Outcomes less probable than this are left out: together they do not change the tenth digit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,8 @@ def coverage(design: Pairs) -> dict[str, tuple[float, Claim]]:
     logs = special.gammaln(n + 1) - sum(special.gammaln(k + 1) for k in (b, c, n - b - c))
     rest = special.xlog1py(n - b - c, -gain - loss)
     mass = np.exp(logs + special.xlogy(b, gain) + special.xlogy(c, loss) + rest)
+    likely = mass > _LEAST
+    b, c, mass = b[likely], c[likely], mass[likely]
     out: dict[str, tuple[float, Claim]] = {}
     for name, inside, claim in _covered(b, c, n, d):
         out[name] = (float(mass[inside].sum()), claim)

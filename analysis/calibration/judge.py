@@ -17,6 +17,7 @@ from functools import lru_cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from promptlab.analysis.calibration.race import race_sentence
 from promptlab.analysis.calibration.tally import Claim, Sum, Tally
 from promptlab.errors import UserError
 
@@ -178,7 +179,7 @@ def failures(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def closing(table: pd.DataFrame) -> str:
-    """One sentence for the whole table."""
+    """A sentence for the whole table, and one for races."""
     judged_rows = table["valid"] & table["quantity"].isin([*ERROR_RATES, "coverage"])
     broken, valid = failures(table), int(judged_rows.sum())
     held = valid - int((broken["valid"]).sum())
@@ -194,7 +195,7 @@ def closing(table: pd.DataFrame) -> str:
             f"{_of(agree, int(compared.sum()))} reference figures agree within Monte-Carlo error"
         )
     text = "; ".join(parts) + "."
-    return text[0].upper() + text[1:]
+    return f"{text[0].upper()}{text[1:]} {race_sentence(table)}".rstrip()
 
 
 def _of(some: int, every: int) -> str:

@@ -40,6 +40,13 @@ _ABOUT = {
     "average. The error of replicates counted as items grows with their number.",
     "equivalent": "15 % of the items differ. With 100 items of one task equivalence cannot be "
     "shown.",
+    "race": "After every block of items a stimulus leaves that is decided, that can no longer be "
+    "the best or that has no chance of being decided; see [races](methods/race.md). Errors of the "
+    "race: any stimulus called better or worse wrongly (`better or worse`), any called equivalent "
+    "that is not (`equivalence`), the best one called not the best (`not best`). Beside it are z "
+    "tests with Bonferroni: after every block with alpha spending, each stimulus until it is "
+    "decided, and once, on the full design. Both are asymptotic. `saved share`: of the full "
+    "design's requests.",
     "many": "24 tasks x 11 stimuli x 100 items; with effects a tenth of the cells gains 10 points.",
 }
 
@@ -58,7 +65,10 @@ effect and by how much it would then exaggerate it, and what the best stimulus o
 gain although nothing works. `--baseline-accuracy`, `--answers noisy|stable` or `--discordance`, and
 `--sd-task` say what the simulated world is like; without `--effect` the first confirmatory
 condition gets the smallest difference that `promptlab plan` says the design finds, and the
-rehearsal shows whether it does."""
+rehearsal shows whether it does.
+
+With `design: race` it races 1000 times each way, beside the full design, and prints the family-wise
+error, the power and the share of requests that is saved."""
 
 
 def command_line(experiments: int, seed: int, only: Sequence[str], out: Path) -> str:

@@ -16,6 +16,7 @@ from promptlab.analysis.calibration import (
     many,
     one_task,
     over_tasks,
+    race,
     relative,
     replicates,
     single,
@@ -110,6 +111,13 @@ PARTS: dict[str, Part] = {
         10_000,
     ),
     "many": Part("All 264 task x stimulus cells", many.DESIGNS, many.simulate, 1000, 50),
+    "race": Part(
+        "A race that drops stimuli, beside the full design",
+        race.DESIGNS,
+        race.simulate,
+        1000,
+        100,
+    ),
 }
 """Every part, in the order of the table. A new one is a module with DESIGNS and `simulate`."""
 

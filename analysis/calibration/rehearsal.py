@@ -8,84 +8,56 @@ asked; answers are right or wrong under each task's primary protocol.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from promptlab.analysis.arrays import Array
 from promptlab.analysis.best import best_of_stimuli
-from promptlab.analysis.calibration.designs import answer, improve, item_chances
 from promptlab.analysis.calibration.tally import Tally
 from promptlab.analysis.calibration.workers import in_processes
+from promptlab.analysis.calibration.worlds import (
+    Differences,
+    Shape,
+    Truth,
+    check_truth,
+    draw,
+    label,
+    layout,
+    stated_effects,
+)
 from promptlab.analysis.contrast_table import contrasts
-from promptlab.errors import UnknownName, UserError
+from promptlab.analysis.tables import check_scores
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["SCENARIOS", "Rehearsal", "Shape", "Truth", "rehearse", "simulated_scores"]
+    from promptlab.analysis.calibration.race_rehearsal import RaceShape
+
+__all__ = [
+    "EVERY",
+    "REHEARSAL_COLUMNS",
+    "SCENARIOS",
+    "Rehearsal",
+    "Scenario",
+    "rehearse",
+]
 
 Scenario = Literal["none", "effects"]
 SCENARIOS: tuple[Scenario, ...] = ("none", "effects")
 EVERY = "over all conditions"
 """In place of a condition, for what concerns the analysis as a whole."""
-_BLOCK = 5
+REHEARSAL_COLUMNS = (
+    *("scenario", "contrast", "condition", "baseline", "quantity", "value", "mc_error"),
+    "simulations",
+)
+_BLOCK = 10
 _PERMUTATIONS = 99
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What an experiment will have scored.
-
-    Attributes:
-        models: labels.
-        cells: (task, condition, shots), in the order of the plan.
-        items: number of items by task.
-        protocols: primary protocol by task.
-        conditions: the table of conditions, as records.
-        replicates: answers to each prompt.
-        options: keyword arguments of `promptlab.analysis.contrasts`, as the experiment gives them.
-    """
-
-    models: tuple[str, ...]
-    cells: tuple[tuple[str, str, int], ...]
-    items: Mapping[str, int]
-    protocols: Mapping[str, str]
-    conditions: tuple[Mapping[str, Any], ...]
-    replicates: int = 1
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def baseline(self) -> str:
-        """The condition to compare with."""
-        return str(self.options.get("baseline", "original"))
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Conditions other than the baseline, in the order of the plan."""
-        known = dict.fromkeys(condition for _, condition, _ in self.cells)
-        return tuple(name for name in known if name != self.baseline)
-
-
-@dataclass(frozen=True)
-class Truth:
-    """What is so in the simulated world.
-
-    Attributes:
-        accuracy: of the baseline, in every task.
-        concentration: how much answers depend on the item (`promptlab.analysis.calibration
-            .designs`).
-        effects: true mean differences from the baseline in score units, by condition; 0 for the
-            others.
-        spread: standard deviation of a true effect over tasks, in score units.
-    """
-
-    accuracy: float
-    concentration: float
-    effects: Mapping[str, float] = field(default_factory=dict)
-    spread: float = 0.0
+_TIE = 1e-12
+_BEST = 4
+"""The best stimulus per task is looked for in every fourth rehearsal: its gain hardly varies."""
 
 
 @dataclass(frozen=True)
@@ -93,29 +65,31 @@ class Rehearsal:
     """What a rehearsal found.
 
     Attributes:
-        shape: of the experiment.
+        shape: of the experiment, or of its races.
         truth: of the scenario `effects`.
         simulations: rehearsals of each scenario.
-        tallies: by scenario.
+        tallies: by scenario; of a comparison under its `label`.
     """
 
-    shape: Shape
+    shape: Shape | RaceShape
     truth: Truth
     simulations: int
     tallies: Mapping[str, Tally]
 
     def to_frame(self) -> pd.DataFrame:
-        """One row for each scenario, condition and quantity: value, mc_error, simulations."""
+        """One row for each scenario, comparison and quantity, columns `REHEARSAL_COLUMNS`.
+
+        `condition` is `EVERY`, without a contrast and baseline, for the analysis as a whole.
+        """
         import pandas as pd
 
-        rows = [
-            (scenario, condition, quantity, found.mean, found.error, found.n)
-            for scenario, tally in self.tallies.items()
-            for condition, quantity, found in tally
-            if found.n
-        ]
-        columns = ["scenario", "condition", "quantity", "value", "mc_error", "simulations"]
-        return pd.DataFrame(rows, columns=columns)
+        rows = []
+        for scenario, tally in self.tallies.items():
+            for name, quantity, found in tally:
+                key = self.shape.keys.get(name, ("", name, ""))
+                if found.n:
+                    rows.append((scenario, *key, quantity, found.mean, found.error, found.n))
+        return pd.DataFrame(rows, columns=list(REHEARSAL_COLUMNS))
 
 
 def rehearse(
@@ -141,7 +115,7 @@ def rehearse(
         UserError: effects that the accuracy does not allow, or fewer than two rehearsals.
         UnknownName: an effect of a condition that the experiment does not have.
     """
-    _check(shape, truth, simulations)
+    check_truth(truth, shape.names, simulations)
     todo = [
         _Piece(shape, truth, scenario, start, min(_BLOCK, simulations - start), seed)
         for scenario in SCENARIOS
@@ -155,23 +129,6 @@ def rehearse(
         if progress is not None:
             progress(piece.scenario, done, simulations * len(SCENARIOS))
     return Rehearsal(shape, truth, simulations, tallies)
-
-
-def _check(shape: Shape, truth: Truth, simulations: int) -> None:
-    if simulations < 2:
-        raise UserError(f"at least 2 rehearsals are needed, not {simulations}")
-    if not 0 < truth.accuracy < 1:
-        raise UserError(f"the baseline accuracy must lie between 0 and 1, not {truth.accuracy}")
-    if truth.spread < 0:
-        raise UserError(f"the spread of effects over tasks is 0 or more, not {truth.spread}")
-    for name, effect in truth.effects.items():
-        if name not in shape.names:
-            raise UnknownName("condition", name, shape.names)
-        if not -truth.accuracy < effect < 1 - truth.accuracy:
-            raise UserError(
-                f"an effect of {100 * effect:+g} points on {name} leaves the scale: the baseline "
-                f"is at {100 * truth.accuracy:g} of 100"
-            )
 
 
 @dataclass(frozen=True)
@@ -189,18 +146,23 @@ def _work(piece: _Piece) -> Tally:
 
     tally = Tally()
     conditions = pd.DataFrame(list(piece.shape.conditions))
-    layout = _layout(piece.shape)
+    # Checked once, so that there is nothing left to fill in at every rehearsal.
+    table = check_scores(layout(piece.shape).assign(score=0.0))
     nothing = Truth(piece.truth.accuracy, piece.truth.concentration)
     truth = nothing if piece.scenario == "none" else piece.truth
     for number in range(piece.first, piece.first + piece.count):
         entropy = [piece.seed, zlib.crc32(piece.scenario.encode()), number]
         rng = np.random.default_rng(entropy)
-        values, true = _draw(piece.shape, truth, rng)
-        scores = layout.assign(score=values)
+        values, true = draw(piece.shape, truth, rng)
+        scores = table.assign(score=values)
         seed = int(rng.integers(2**31))
         options = {**piece.shape.options, "seed": seed}
-        table = contrasts(scores, conditions, **options)
-        if piece.scenario == "none":
+        found = contrasts(scores, conditions, **options)
+        if piece.scenario == "effects":
+            _with_effects(tally, found, true, piece)
+            continue
+        _without_effect(tally, found, float(options.get("alpha", 0.05)))
+        if number % _BEST == 0:
             best = best_of_stimuli(
                 scores,
                 conditions,
@@ -208,88 +170,14 @@ def _work(piece: _Piece) -> Tally:
                 n_permutations=_PERMUTATIONS,
                 seed=seed,
             )
-            _without_effect(tally, table, best, float(options.get("alpha", 0.05)))
-        else:
-            _with_effects(tally, table, true, piece)
+            _best(tally, best, float(options.get("alpha", 0.05)))
     return tally
-
-
-# ---------------------------------------------------------------- simulated scores
-
-
-def simulated_scores(shape: Shape, truth: Truth, *, seed: int = 0) -> pd.DataFrame:
-    """One simulated table of scores, as the experiment would give it."""
-    return _layout(shape).assign(score=_draw(shape, truth, np.random.default_rng(seed))[0])
-
-
-def _panels(shape: Shape) -> Iterator[tuple[str, str, int, list[str]]]:
-    """(model, task, shots, conditions) that are scored together."""
-    together: dict[tuple[str, int], list[str]] = {}
-    for task, condition, shots in shape.cells:
-        together.setdefault((task, shots), []).append(condition)
-    for model in shape.models:
-        for (task, shots), conditions in together.items():
-            yield model, task, shots, conditions
-
-
-def _layout(shape: Shape) -> pd.DataFrame:
-    """The table without its scores: for each panel items x conditions x replicates."""
-    import pandas as pd
-
-    frames = []
-    for model, task, shots, conditions in _panels(shape):
-        n, c, r = shape.items[task], len(conditions), shape.replicates
-        frames.append(
-            pd.DataFrame(
-                {
-                    "model": model,
-                    "task": task,
-                    "shots": shots,
-                    "item_id": np.repeat([f"item{i}" for i in range(n)], c * r),
-                    "condition": np.tile(np.repeat(np.array(conditions, object), r), n),
-                    "replicate": np.tile(np.arange(r), n * c),
-                    "protocol": shape.protocols[task],
-                }
-            )
-        )
-    return pd.concat(frames, ignore_index=True)
-
-
-True_ = Mapping[tuple[str, int, str, str], float]
-"""True difference from the baseline by (model, shots, protocol, condition)."""
-
-
-def _draw(shape: Shape, truth: Truth, rng: np.random.Generator) -> tuple[Array, True_]:
-    """Scores in the order of the layout, and what is true of them.
-
-    With random tasks the true difference is the stated effect; with fixed tasks the mean effect in
-    the tasks that were drawn.
-    """
-    values: list[Array] = []
-    drawn: dict[tuple[str, int, str, str], list[float]] = {}
-    for model, task, shots, conditions in _panels(shape):
-        stated = np.array([truth.effects.get(c, 0.0) for c in conditions])
-        varies = np.array([c != shape.baseline for c in conditions])
-        effect = stated + varies * rng.normal(0.0, truth.spread, len(conditions))
-        effect = np.clip(effect, -truth.accuracy, 1 - truth.accuracy)
-        p = item_chances(rng, truth.accuracy, truth.concentration, (shape.items[task],))
-        chances = improve(p[:, None], truth.accuracy, effect)[..., None]
-        shown = (*chances.shape[:2], shape.replicates)
-        values.append(answer(rng, np.broadcast_to(chances, shown)).ravel())
-        for name, one in zip(conditions, effect, strict=True):
-            key = (model, shots, shape.protocols[task], name)
-            drawn.setdefault(key, []).append(float(one))
-    if shape.options.get("tasks", "random") == "fixed":
-        true = {key: float(np.mean(effects)) for key, effects in drawn.items()}
-    else:
-        true = {key: truth.effects.get(key[3], 0.0) for key in drawn}
-    return np.concatenate(values), true
 
 
 # ---------------------------------------------------------------- what the analysis said
 
 
-def _without_effect(tally: Tally, table: pd.DataFrame, best: pd.DataFrame, alpha: float) -> None:
+def _without_effect(tally: Tally, table: pd.DataFrame, alpha: float) -> None:
     over = table[table["level"] == "macro"]
     better, worse = over["verdict"] == "better", over["verdict"] == "worse"
     confirmatory = over["family"] == "confirmatory"
@@ -304,9 +192,12 @@ def _without_effect(tally: Tally, table: pd.DataFrame, best: pd.DataFrame, alpha
     cells = table[(table["level"] == "cell") & table["verdict"].isin(("better", "worse"))]
     tally.add(EVERY, "single tasks: any better or worse", len(cells) > 0)
     tally.add(EVERY, "raw p: any better or worse", (over["pvalue"] <= alpha).any(), claim="naive")
-    _coverage(tally, over, over["difference"] * 0.0)
+    _coverage(tally, over, np.zeros(len(over)))
     for name in ("equivalent", "inconclusive"):
         tally.add(EVERY, f"share {name}", (over["verdict"] == name).mean())
+
+
+def _best(tally: Tally, best: pd.DataFrame, alpha: float) -> None:
     found = best[best["n_stimuli"] > 1]
     tally.add(EVERY, "best stimulus per task: gain", found["mean_of_max"].mean(), claim="naive")
     relative = found["relative"].mean()
@@ -316,47 +207,50 @@ def _without_effect(tally: Tally, table: pd.DataFrame, best: pd.DataFrame, alpha
         tally.add(EVERY, "best stimulus per task: label permutation", (tests <= alpha).mean())
 
 
-def _coverage(tally: Tally, over: pd.DataFrame, true: pd.Series[float]) -> None:
-    defined = np.isfinite(over["lower"]) & np.isfinite(over["upper"]) & np.isfinite(true)
-    inside = (over["lower"] <= true + 1e-12) & (over["upper"] >= true - 1e-12)
+def _coverage(tally: Tally, over: pd.DataFrame, true: Array) -> None:
+    lower, upper = over["lower"].to_numpy(), over["upper"].to_numpy()
+    defined = np.isfinite(lower) & np.isfinite(upper) & np.isfinite(true)
+    inside = (lower <= true + _TIE) & (upper >= true - _TIE)
     covered = inside[defined].mean() if defined.any() else np.nan
     tally.add(EVERY, "coverage of intervals over tasks", covered, claim="valid")
 
 
-def _with_effects(tally: Tally, table: pd.DataFrame, true: True_, piece: _Piece) -> None:
+def _with_effects(tally: Tally, table: pd.DataFrame, true: Differences, piece: _Piece) -> None:
     over = table[(table["level"] == "macro") & np.isfinite(table["pvalue"])]
+    weights = piece.shape.contrasts
+    keys = list(zip(over["contrast"], over["condition"], over["baseline"], strict=True))
+    places = zip(over["model"], over["shots"], over["protocol"], strict=True)
     truths = np.array(
         [
-            # Means over several conditions have other labels; nothing was stated about them.
-            true.get((r.model, r.shots, r.protocol, r.condition), np.nan)
-            - true.get((r.model, r.shots, r.protocol, r.baseline), np.nan)
-            for r in over.itertuples()
+            sum(w * true[(*place, name)] for name, w in weights[key].items())
+            for place, key in zip(places, keys, strict=True)
         ]
     )
-    _coverage(tally, over, over["difference"] * 0.0 + truths)
+    _coverage(tally, over, truths)
     tally.add(EVERY, "smallest difference found with 80 % power", over["detectable"].mean())
-    claims = over["verdict"].isin(("better", "worse"))
-    against = over["baseline"] == piece.shape.baseline
-    idle = against & ~over["condition"].isin(list(piece.truth.effects))
-    if idle.any():
-        name = "any better or worse without an effect"
-        confirmatory = idle & (over["family"] == "confirmatory")
-        if confirmatory.any():
-            wrong = claims[confirmatory].any()
-            tally.add(EVERY, f"confirmatory: {name}", wrong, claim="valid")
-        tally.add(EVERY, name, claims[idle].any())
-    for name, effect in piece.truth.effects.items():
-        rows = over[against & (over["condition"] == name)]
-        if not len(rows) or not effect:
-            continue
-        right, wrong = ("better", "worse") if effect > 0 else ("worse", "better")
-        found = rows["verdict"] == right
-        tally.add(name, "power", found.mean())
-        tally.add(name, "wrong direction", (rows["verdict"] == wrong).mean())
-        for verdict in ("equivalent", "inconclusive"):
-            tally.add(name, verdict, (rows["verdict"] == verdict).mean())
-        tally.add(name, "estimate", rows["difference"].mean())
-        significant = rows[rows["verdict"].isin(("better", "worse"))]
-        if len(significant):
-            inflated = (significant["difference"].abs() / abs(effect)).mean()
-            tally.add(name, "exaggeration when found", inflated)
+    verdict = over["verdict"].to_numpy(object)
+    # Where nothing differs, and where it does but the other way.
+    wrong = ((verdict == "better") & (truths <= _TIE)) | ((verdict == "worse") & (truths >= -_TIE))
+    confirmatory = (over["family"] == "confirmatory").to_numpy()
+    if confirmatory.any():
+        false = wrong[confirmatory].any()
+        tally.add(EVERY, "confirmatory: any false claim", false, claim="valid")
+    tally.add(EVERY, "any false claim", wrong.any())
+    for key, effect in stated_effects(piece.shape, piece.truth).items():
+        mine = np.array([k == key for k in keys], np.bool_)
+        if effect and mine.any():
+            _one(tally, label(key), over[mine], effect)
+
+
+def _one(tally: Tally, name: str, rows: pd.DataFrame, effect: float) -> None:
+    """What was said of one comparison with an effect, over models, shots and protocols."""
+    right, wrong = ("better", "worse") if effect > 0 else ("worse", "better")
+    tally.add(name, "power", (rows["verdict"] == right).mean())
+    tally.add(name, "wrong direction", (rows["verdict"] == wrong).mean())
+    for verdict in ("equivalent", "inconclusive"):
+        tally.add(name, verdict, (rows["verdict"] == verdict).mean())
+    tally.add(name, "estimate", rows["difference"].mean())
+    significant = rows[rows["verdict"].isin(("better", "worse"))]
+    if len(significant):
+        inflated = (significant["difference"].abs() / abs(effect)).mean()
+        tally.add(name, "exaggeration when found", inflated)

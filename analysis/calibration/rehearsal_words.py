@@ -6,8 +6,10 @@ import math
 from collections.abc import Iterator
 
 from promptlab.analysis.calibration.designs import discordance_of
+from promptlab.analysis.calibration.race_rehearsal import RaceShape
 from promptlab.analysis.calibration.rehearsal import EVERY, Rehearsal
 from promptlab.analysis.calibration.tally import Sum
+from promptlab.analysis.calibration.worlds import Key, Shape, label, stated_effects
 
 __all__ = ["assumption", "rehearsal_sentences"]
 
@@ -25,11 +27,14 @@ def assumption(rehearsal: Rehearsal) -> str:
 
 def rehearsal_sentences(rehearsal: Rehearsal) -> list[str]:
     """Plain sentences: without any effect, and with the stated ones."""
+    if isinstance(rehearsal.shape, RaceShape):
+        return [*_race_without_effect(rehearsal), *_race_with_effects(rehearsal)]
     return [*_without_effect(rehearsal), *_with_effects(rehearsal)]
 
 
 def _without_effect(rehearsal: Rehearsal) -> Iterator[str]:
     found = _whole(rehearsal, "none")
+    assert isinstance(rehearsal.shape, Shape)
     alpha = 100 * float(rehearsal.shape.options.get("alpha", 0.05))
     if "any better" in found:
         yield (
@@ -68,16 +73,21 @@ def _without_effect(rehearsal: Rehearsal) -> Iterator[str]:
 
 def _with_effects(rehearsal: Rehearsal) -> Iterator[str]:
     found = _whole(rehearsal, "effects")
-    for name, effect in rehearsal.truth.effects.items():
+    shape = rehearsal.shape
+    assert isinstance(shape, Shape)
+    for key, effect in stated_effects(shape, rehearsal.truth).items():
+        name = label(key)
         own = {q: s for c, q, s in rehearsal.tallies["effects"] if c == name}
-        if "power" in own:
-            yield _power(name, effect, own)
-    wrong = found.get("any better or worse without an effect")
-    if wrong:
-        yield (
-            "Some other condition, without an effect on average, would be called better or worse "
-            f"in {_percent(wrong)} of experiments."
-        )
+        # Of the other contrasts only what is to be confirmed; the table has all.
+        if "power" in own and (key[0] == "vs_original" or key in shape.family):
+            yield _power(key, effect, own)
+    for where, of in (("", "Over all contrasts"), ("confirmatory: ", "In the confirmatory family")):
+        wrong = found.get(f"{where}any false claim")
+        if wrong:
+            yield (
+                f"{of} something would be claimed that is not so, or the wrong way, in "
+                f"{_percent(wrong)} of experiments with these effects."
+            )
     covered = found.get("coverage of intervals over tasks")
     if covered and covered.n:
         yield (
@@ -92,10 +102,17 @@ def _with_effects(rehearsal: Rehearsal) -> Iterator[str]:
         )
 
 
-def _power(name: str, effect: float, own: dict[str, Sum]) -> str:
+def _power(
+    key: Key,
+    effect: float,
+    own: dict[str, Sum],
+    *,
+    what: str = "this experiment",
+    more: str = "",
+) -> str:
     right, wrong = ("better", "worse") if effect > 0 else ("worse", "better")
     text = (
-        f"If {name} truly changes accuracy by {100 * effect:+.1f} points, this experiment would "
+        f"If {_said(key)} by {100 * effect:+.1f} points, {what} would "
         f"call it {right} with probability {_percent(own['power'])}, {wrong} "
         f"{_percent(own['wrong direction'], plain=True)}, equivalent "
         f"{_percent(own['equivalent'], plain=True)}, inconclusive "
@@ -104,7 +121,56 @@ def _power(name: str, effect: float, own: dict[str, Sum]) -> str:
     larger = own.get("exaggeration when found")
     if larger and larger.n:
         text += f"; when it says so, the estimate is {larger.mean:.2f} times the truth"
-    return text + "."
+    return f"{text}{more}."
+
+
+def _race_without_effect(rehearsal: Rehearsal) -> Iterator[str]:
+    found = _whole(rehearsal, "none")
+    assert isinstance(rehearsal.shape, RaceShape)
+    yield (
+        "With no effect at all a race would call some condition better or worse in "
+        f"{_percent(found['race: any better or worse'])} of experiments "
+        f"({100 * rehearsal.shape.alpha:g} % is what it promises); the full design, by a z test "
+        f"with Bonferroni, in {_percent(found['full design: any better or worse'])}."
+    )
+    yield (
+        f"It would save {_percent(found['race: saved share'])} of the requests of the full design, "
+        f"call {_percent(found['share equivalent'], plain=True)} of the conditions equivalent and "
+        f"leave {_percent(found['share inconclusive'], plain=True)} inconclusive."
+    )
+
+
+def _race_with_effects(rehearsal: Rehearsal) -> Iterator[str]:
+    effects = {name: e for name, e in rehearsal.truth.effects.items() if e}
+    if not effects:
+        return
+    found = _whole(rehearsal, "effects")
+    for name, effect in effects.items():
+        own = {q: s for c, q, s in rehearsal.tallies["effects"] if c == name}
+        key = ("vs_original", name, rehearsal.shape.baseline)
+        more = (
+            f"; the full design would with {_percent(own['power of the full design'])}; "
+            f"{_percent(own['saved share'], plain=True)} of the condition's requests are saved"
+        )
+        yield _power(key, effect, own, what="this race", more=more)
+    text = (
+        "With these effects a race would claim something that is not so, or the wrong way, in "
+        f"{_percent(found['race: any false claim'])} of experiments"
+    )
+    best = found.get("race: false not best")
+    if best:
+        text += f", and call the truly best condition not the best in {_percent(best)}"
+    yield f"{text}."
+    yield (
+        f"It would save {_percent(found['race: saved share'])} of the requests of the full design."
+    )
+
+
+def _said(key: Key) -> str:
+    contrast, condition, baseline = key
+    if contrast == "vs_original":
+        return f"{condition} truly changes accuracy"
+    return f"{condition} truly differs from {baseline} ({contrast})"
 
 
 def _whole(rehearsal: Rehearsal, scenario: str) -> dict[str, Sum]:

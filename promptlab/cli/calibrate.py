@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _EXPERIMENTS = 500
 """Best-of-K experiments of the full table; the other parts are in proportion."""
 _REHEARSALS = 200
+_RACES = 1000
 
 
 class Answers(StrEnum):
@@ -44,8 +45,8 @@ Simulations = Annotated[
         "--simulations",
         min=2,
         metavar="N",
-        help="With a spec: rehearsals (200). Without: best-of-K experiments (500), the other parts "
-        "in proportion; 20 for a look.",
+        help="With a spec: rehearsals (200; of a race 1000). Without: best-of-K experiments (500), "
+        "the other parts in proportion; 20 for a look.",
     ),
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Of every simulation.")]
@@ -140,7 +141,7 @@ def calibrate(
             discordance=discordance,
             answers=answers,
             spread=sd_task,
-            simulations=simulations or _REHEARSALS,
+            simulations=simulations,
             seed=seed,
             processes=workers,
         )
@@ -231,43 +232,35 @@ def _rehearse(
     discordance: float | None,
     answers: Answers,
     spread: float,
-    simulations: int,
+    simulations: int | None,
     seed: int,
     processes: int,
 ) -> Rehearsal:
-    from promptlab.analysis.calibration.designs import (
-        NOISY,
-        STABLE,
-        concentration_of,
-        discordance_of,
-    )
-    from promptlab.analysis.calibration.rehearsal import Truth, rehearse
-    from promptlab.rehearsing import detectable_effect, first_tested, shape_of
+    from promptlab.analysis.calibration.designs import NOISY, STABLE, concentration_of
+    from promptlab.analysis.calibration.race_rehearsal import RaceShape, rehearse_race
+    from promptlab.analysis.calibration.rehearsal import rehearse
+    from promptlab.analysis.calibration.worlds import Truth
+    from promptlab.rehearsing import default_effect, race_shape_of, shape_of
 
-    shape = shape_of(plan)
+    raced = plan.spec.experiment.race is not None
+    shape = race_shape_of(plan) if raced else shape_of(plan)
     if discordance is not None:
         concentration = concentration_of(accuracy, discordance)
     else:
         concentration = {Answers.noisy: NOISY, Answers.stable: STABLE}[answers]
     effects = _effects(stated, shape.names)
     if not stated:
-        moved = discordance_of(accuracy, concentration)
-        smallest = detectable_effect(plan, discordance=moved, spread=spread)
-        first = first_tested(plan)
-        if first is not None and smallest.estimate < 1 - accuracy:
-            effects = {first: round(smallest.estimate, 3)}
-        else:
-            why = smallest.note or f"only {smallest.estimate:.2f} or more would do"
-            typer.echo(f"no effect was stated, and the plan finds none: {why}", err=True)
-    with _bar() as report:
-        return rehearse(
-            shape,
-            Truth(accuracy, concentration, effects, spread),
-            simulations=simulations,
-            seed=seed,
-            processes=processes,
-            progress=report,
+        effects, why = default_effect(
+            plan, accuracy=accuracy, concentration=concentration, spread=spread
         )
+        if not effects:
+            typer.echo(f"no effect was stated, and the plan finds none: {why}", err=True)
+    truth = Truth(accuracy, concentration, effects, spread)
+    with _bar() as report:
+        how: dict[str, Any] = {"seed": seed, "processes": processes, "progress": report}
+        if isinstance(shape, RaceShape):
+            return rehearse_race(shape, truth, simulations=simulations or _RACES, **how)
+        return rehearse(shape, truth, simulations=simulations or _REHEARSALS, **how)
 
 
 def _effects(stated: list[str], names: tuple[str, ...]) -> dict[str, float]:
@@ -291,8 +284,8 @@ def _effects(stated: list[str], names: tuple[str, ...]) -> dict[str, float]:
             single[name] = value
         else:
             raise UserError(
-                f"--effect: '{name}' is not one of the conditions{did_you_mean(name, names)}; "
-                f"there are: {', '.join(names)}"
+                f"--effect: '{name}' is none of the conditions that are tested"
+                f"{did_you_mean(name, names)}; there are: {', '.join(names)}"
             )
     return every | single
 
@@ -305,12 +298,22 @@ def _show_rehearsal(found: Rehearsal, name: str, out: Path | None, json: bool) -
     if out is not None:
         from promptlab.report.calibration import write_rehearsal
 
-        page = write_rehearsal(table, [assumption(found), *sentences], out, name=name)
+        told = [assumption(found), *found.shape.notes, *sentences]
+        page = write_rehearsal(table, told, out, name=name)
     if json:
         rows: list[dict[Any, Any]] = table.to_dict("records")
-        print_json({"assumption": assumption(found), "sentences": sentences, "rows": rows})
+        print_json(
+            {
+                "assumption": assumption(found),
+                "notes": list(found.shape.notes),
+                "sentences": sentences,
+                "rows": rows,
+            }
+        )
         return
     typer.echo(f"{name}, rehearsed: {assumption(found)}.\n")
+    for note in found.shape.notes:
+        typer.echo(f"note: {note}")
     for sentence in sentences:
         typer.echo(sentence)
     if out is not None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["write_calibration", "write_rehearsal"]
 
-_ERRORS = ("single", "best_of", "one_task")
+_ERRORS = ("single", "best_of", "one_task", "race")
 _COVERAGE = ("exact", "over_tasks", "relative")
 
 

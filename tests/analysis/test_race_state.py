@@ -6,7 +6,7 @@ import pytest
 
 from promptlab.analysis import Race, race
 from promptlab.analysis.race_rules import RaceRules
-from promptlab.analysis.race_simulation import Design, _run
+from promptlab.analysis.race_simulation import Design, run_races
 from promptlab.errors import UnknownName, UserError
 
 
@@ -153,7 +153,7 @@ def test_the_simulation_decides_as_the_race_does(goal: str) -> None:
         pairs = np.swapaxes(y, -1, -2) @ (1 - y)
         gains, losses = pairs[..., 1:, 0], pairs[..., 0, 1:]
         counts = np.stack([gains, losses, tasks * block - gains - losses], axis=-1)
-        many = _run(rules, rules.bets(), counts[None], pairs[None, ..., 1:, 1:])
+        many = run_races(rules, rules.bets(), counts[None], pairs[None, ..., 1:, 1:])
         names = [f"t{i}" for i in range(tasks)]
         one = Race([str(i) for i in range(k)], planned=dict.fromkeys(names, items), goal=rules.goal)
         for b in range(items // block):

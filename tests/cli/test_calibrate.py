@@ -117,6 +117,21 @@ def test_without_an_effect_the_plan_gives_one(promptlab: Run, spec: Path) -> Non
     assert [r["condition"] for r in powers] == ["EP02"]
 
 
+def test_a_race_is_rehearsed_as_a_race(promptlab: Run, spec: Path, tmp_path: Path) -> None:
+    changes = ("--set", "design=race", "--set", "replicates=2")
+    words = (spec, *changes, "--simulations", 20, "--processes", 1, "--effect", "EP02=+20")
+    code, out, _ = promptlab(*words, "--out", tmp_path)
+    assert code == 0
+    assert "With no effect at all a race would call some condition better or worse in" in out
+    assert "of the requests of the full design" in out
+    assert "note: The rehearsal has one answer to a prompt" in out
+    assert "one answer to a prompt" in (tmp_path / "rehearsal.md").read_text()
+    found = json.loads(promptlab(*words, "--json")[1])
+    powers = [r for r in found["rows"] if r["quantity"] == "power of the full design"]
+    assert [r["condition"] for r in powers] == ["EP02"]
+    assert len(found["notes"]) == 1
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -24,8 +24,8 @@ def value(table: pd.DataFrame, procedure: str, quantity: str = "type I") -> pd.S
 @pytest.mark.parametrize(
     ("part", "simulations"),
     [
-        ("single", 1500),
-        ("over_tasks", 300),
+        ("single", 1000),
+        ("over_tasks", 200),
         ("relative", 60),
         ("replicates", 1000),
         ("equivalent", 5000),
@@ -42,7 +42,7 @@ def test_the_rule_holds_and_the_reference_agrees(part: str, simulations: int) ->
 
 
 def test_the_best_of_many_stimuli_is_a_false_positive_machine() -> None:
-    table = run("best_of", 24, "K=10 noisy")
+    table = run("best_of", 12, "K=10 noisy")
     assert failures(table).empty, failures(table)
     for test in ("naive t", "naive Wilcoxon"):
         assert value(table, f"mean of per-task maxima: {test}").item() == 1.0
@@ -62,8 +62,22 @@ def test_choosing_for_each_task_pays_when_effects_differ_by_task() -> None:
     assert "hypothesis" in label["verdict"]
 
 
+def test_a_race_holds_its_errors_and_saves_requests() -> None:
+    table = run("race", 40, "no effect, 10 stimuli, noisy", "effects, 10 stimuli, stable")
+    assert failures(table).empty, failures(table)
+    wrong = table[table["quantity"] == "type I"].set_index("procedure")["claim"]
+    assert set(wrong[wrong.index.str.startswith("race")]) == {"valid"}
+    assert set(wrong[~wrong.index.str.startswith("race")]) == {"shown"}
+    assert value(table, "race", "saved share").between(0.4, 0.8).all()
+    power = {by: value(table, f"{by}: +5 points", "power").item() for by in ("race", "full design")}
+    assert 0.7 < power["race"] <= power["full design"]
+    said = closing(table)
+    assert "The race: family-wise error at most" in said
+    assert f"finds +5 points in {100 * power['race']:.0f} %" in said
+
+
 def test_the_average_stimulus_near_the_ceiling() -> None:
-    table = run("one_task", 150, "n=20 K=11 ceiling homogeneous")
+    table = run("one_task", 100, "n=20 K=11 ceiling homogeneous")
     assert failures(table).empty, failures(table)
     for test in ("t over items", "sign-flip over items"):
         rows = table[table["procedure"] == f"average: {test}"]
