@@ -75,14 +75,13 @@ def sound(result: Any) -> list[str]:
         text = str(result)
         return [text] if re.search(r"\b(nan|inf|None)\b", text) else []
     if isinstance(result, pd.DataFrame):
-        p = result[[c for c in result if "pvalue" in str(c) or c == "p_adjusted"]].stack()
-        return [f"p values {p}"] if ((p < 0) | (p > 1)).any() else []
+        names = [c for c in result if "pvalue" in str(c) or c == "p_adjusted"]
+        return [c for c in names if (np.abs(result[c].to_numpy(np.float64) - 0.5) > 0.5).any()]
     if not hasattr(result, "to_frame"):
         return []
     problems = []
     frame = result.to_frame()
     assert isinstance(frame, pd.DataFrame)
-    problems += sound(frame)
     p = np.ravel(np.asarray(getattr(result, "pvalue", 0.5), dtype=np.float64))
     p = p[np.isfinite(p)]
     if ((p < 0) | (p > 1)).any():
