@@ -180,19 +180,21 @@ def kinds(result: Any) -> Iterator[type]:
             yield from kinds(value)
 
 
+HEALTHY = SCENARIOS["healthy"]
+AS_LISTS = dataclasses.replace(
+    HEALTHY, **{f.name: getattr(HEALTHY, f.name).tolist() for f in dataclasses.fields(HEALTHY)}
+)
+AS_SERIES = dataclasses.replace(
+    HEALTHY,
+    original=pd.Series(HEALTHY.original),
+    variants=pd.DataFrame(HEALTHY.variants),
+    tasks=pd.Series(HEALTHY.tasks).astype("category"),
+    clusters=pd.Series(HEALTHY.clusters),
+)
+
+
 @pytest.mark.parametrize("name", sorted(ITEM_CALLS))
 def test_lists_and_series_are_as_good_as_arrays(name: str) -> None:
-    data = SCENARIOS["healthy"]
-    as_lists = dataclasses.replace(
-        data, **{f.name: getattr(data, f.name).tolist() for f in dataclasses.fields(data)}
-    )
-    as_series = dataclasses.replace(
-        data,
-        original=pd.Series(data.original),
-        variants=pd.DataFrame(data.variants),
-        tasks=pd.Series(data.tasks).astype("category"),
-        clusters=pd.Series(data.clusters),
-    )
     wanted = repr(healthy_result(name))
-    assert repr(run(ITEM_CALLS[name], as_lists)) == wanted
-    assert repr(run(ITEM_CALLS[name], as_series)) == wanted
+    assert repr(run(ITEM_CALLS[name], AS_LISTS)) == wanted
+    assert repr(run(ITEM_CALLS[name], AS_SERIES)) == wanted
