@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import stats
 
-from promptlab.analysis.arguments import check_counts, check_numbers
-from promptlab.analysis.arrays import Array, Bools, Ints
+from promptlab.analysis.arguments import check_counts, check_numbers, check_repeats
+from promptlab.analysis.arrays import Array, Bools, Ints, whole_seed
 from promptlab.analysis.confidence_sequences import Bets, growth
 from promptlab.analysis.race_rules import Evidence, Goal, RaceRules, judge
 from promptlab.errors import UserError
@@ -200,6 +200,8 @@ def simulate_race(
         UserError: what is no number, items that the block does not divide, or an effect that
             cannot be.
     """
+    check_repeats(simulations=simulations)
+    whole_seed(seed)
     import pandas as pd
 
     rules = _rules(design, goal, alpha, margin, futility)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
 import math
 import re
 import warnings
@@ -16,7 +17,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from edge_cases import COUNT_CALLS, ITEM_CALLS, ITEM_OPTIONS, WITHOUT_DATA
+from edge_cases import (
+    COUNT_CALLS,
+    ITEM_CALLS,
+    ITEM_OPTIONS,
+    ONLY_WORDS,
+    WITHOUT_DATA,
+    WRONG_OPTIONS,
+)
 from edge_data import COUNTS, scenarios
 
 import promptlab.analysis as pa
@@ -154,6 +162,28 @@ def test_numbers(name: str) -> None:
         if found:
             problems[title] = f"{found} {result!r}"
     assert problems == {}
+
+
+@pytest.mark.parametrize("name", sorted({*ITEM_CALLS, *COUNT_CALLS} - ONLY_WORDS))
+def test_wrong_options_are_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or not looked at, where the data need them not."""
+    function, call = getattr(pa, name), CALLS[name]
+    healthy = (COUNTS if name in COUNT_CALLS else SCENARIOS)["healthy"]
+    wanted, taken = repr(healthy_result(name)), []
+    parameters = inspect.signature(function).parameters
+    for option in (o for o in WRONG_OPTIONS if o in parameters):
+        if parameters[option].kind is not inspect.Parameter.KEYWORD_ONLY:
+            continue
+        for value in WRONG_OPTIONS[option]:
+
+            def wrong(*data: Any, option: str = option, value: Any = value, **more: Any) -> Any:
+                return function(*data, **{**more, option: value})
+
+            monkeypatch.setattr(pa, name, wrong)
+            result = run(call, dataclasses.replace(healthy))
+            if result is not None and repr(result) != wanted:
+                taken.append((option, value, result))
+    assert taken == []
 
 
 def test_every_public_function_is_in_the_table() -> None:
