@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from scipy import stats
 
+from promptlab.analysis.arguments import check_counts, check_level
 from promptlab.analysis.arrays import Array, Seed, rng_from, safe_divide
 from promptlab.analysis.bootstrap import count_matrix
 from promptlab.analysis.intervals import critical_z
@@ -71,6 +72,7 @@ def krippendorff_alpha(
     Returns:
         The estimate is NaN, with a note, when all ratings are equal or no unit has two.
     """
+    check_counts(n_resamples=n_resamples)
     if scale not in _SCALES:
         raise UnknownName("scale", str(scale), _SCALES)
     critical_z(level)
@@ -176,6 +178,7 @@ def intraclass_correlations(ratings: Any, *, level: float = 0.95) -> dict[str, I
         ratings: targets x raters, complete.
         level: of the intervals.
     """
+    check_level(level)
     table = _ratings(ratings)
     n, k = table.shape
     if not np.isfinite(table).all() or n < 2 or k < 2:

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from promptlab.analysis.arrays import Array
-from promptlab.errors import UserError
+from promptlab.errors import UnknownName, UserError
 
-__all__ = ["as_numbers", "as_table", "check_counts", "check_numbers"]
+__all__ = [
+    "as_numbers",
+    "as_table",
+    "check_choice",
+    "check_counts",
+    "check_level",
+    "check_numbers",
+    "check_repeats",
+]
 
 
 def check_numbers(*, finite: bool = True, **values: Any) -> None:
@@ -51,6 +60,38 @@ def _check_count(name: str, count: Any) -> None:
     check_numbers(**{name: count})
     if count < 0 or count != int(count):
         raise UserError(f"{name} must be a count, not {count}")
+
+
+def check_level(level: float) -> None:
+    """Refuse what is no confidence level.
+
+    Raises:
+        UserError: not between 0 and 1.
+    """
+    check_numbers(level=level)
+    if not 0 < level < 1:
+        raise UserError(f"level must lie between 0 and 1, not {level}")
+
+
+def check_repeats(**counts: Any) -> None:
+    """Refuse numbers of resamples, permutations, splits that are not whole or below 1.
+
+    Raises:
+        UserError: naming the argument.
+    """
+    for name, count in counts.items():
+        if not isinstance(count, numbers.Integral) or count < 1:
+            raise UserError(f"{name} must be a whole number, at least 1, not {count!r}")
+
+
+def check_choice(what: str, value: Any, known: Sequence[str]) -> None:
+    """Refuse a word that is none of the known ones.
+
+    Raises:
+        UnknownName: naming the nearest and all of them.
+    """
+    if value not in known:
+        raise UnknownName(what, str(value), known, f"known: {', '.join(known)}")
 
 
 def as_numbers(values: Any, what: str) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ __all__ = [
     "product",
     "rng_from",
     "safe_divide",
+    "whole_seed",
 ]
 
 Array = npt.NDArray[np.float64]
@@ -97,8 +99,25 @@ def product(left: Floats, right: Floats) -> Floats:
 
 
 def rng_from(seed: Seed) -> np.random.Generator:
-    """A generator from a seed, or the generator itself."""
-    return seed if isinstance(seed, np.random.Generator) else np.random.default_rng(seed)
+    """A generator from a seed, or the generator itself.
+
+    Raises:
+        UserError: no whole number, or a negative one.
+    """
+    return (
+        seed if isinstance(seed, np.random.Generator) else np.random.default_rng(whole_seed(seed))
+    )
+
+
+def whole_seed(seed: Any) -> int:
+    """The seed as a number.
+
+    Raises:
+        UserError: no whole number, or a negative one.
+    """
+    if not isinstance(seed, numbers.Integral) or seed < 0:
+        raise UserError(f"seed must be a whole number, 0 or above, not {seed!r}")
+    return int(seed)
 
 
 def safe_divide(numerator: Any, denominator: Any) -> Array:

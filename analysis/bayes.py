@@ -88,6 +88,8 @@ def dirichlet_difference(
     critical_z(level)
     check_counts(n, gains=gains, losses=losses)
     _check_prior(prior)
+    if margin is not None:
+        check_numbers(margin=margin)
     if margin is not None and not 0 < margin < 1:
         raise UserError(f"margin must lie between 0 and 1, not {margin}")
     discordant, total = gains + losses, n + 4 * prior

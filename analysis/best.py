@@ -10,12 +10,12 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
 
-from promptlab.analysis.arguments import as_numbers
-from promptlab.analysis.arrays import TIE, Array, Bools, Ints, Seed, safe_divide
+from promptlab.analysis.arguments import as_numbers, check_choice, check_repeats
+from promptlab.analysis.arrays import TIE, Array, Bools, Ints, Seed, safe_divide, whole_seed
 from promptlab.analysis.pairing import Grid, grids
 from promptlab.analysis.permuted import permuted_means
 from promptlab.analysis.results import Resampled, Scale, number, plural
@@ -108,6 +108,8 @@ def label_permutation(
         p = 0.69 (label permutation, one-sided, 500 resamples). Without any effect it would be
         +6.1 points on average, and at most +17.0 in 95 % of experiments.
     """
+    check_choice("statistic", statistic, get_args(Statistic))
+    check_repeats(n_permutations=n_permutations)
     table = as_numbers(scores, "label permutation")
     if table.ndim != 2 or table.shape[1] < 2 or table.shape[0] < 1:
         raise UserError("label permutation needs items x prompts with at least two prompts")
@@ -201,6 +203,8 @@ def best_of_stimuli(
         per-task maximal relative gain, without the excluded_tasks (a count) whose original is 0.
         Only items scored under every condition are used. NaN where there are none.
     """
+    check_repeats(n_permutations=n_permutations)
+    whole_seed(seed)
     import pandas as pd
 
     table = check_scores(scores)

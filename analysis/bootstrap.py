@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from scipy import stats
 
+from promptlab.analysis.arguments import check_level, check_repeats
 from promptlab.analysis.arrays import TIE, Array, Seed, as_vector, product, safe_divide
 from promptlab.analysis.results import Resampled
 from promptlab.analysis.streams import count_matrix
@@ -133,6 +134,7 @@ def interval_from_replicates(
         kind: `bca`, `percentile`, `basic` (2 t - percentile), `normal` (t +- z SE - bias).
         level: confidence level.
     """
+    check_level(level)
     x = as_vector(values)
     stars = as_vector(replicates, "replicates", least=2)
     if kind not in ("bca", "percentile", "basic", "normal"):
@@ -188,6 +190,8 @@ def bootstrap_mean(
         The mean is 0.05 (95 % interval 0.002564 to 0.09391) on 40 items (BCa bootstrap, 2000
         resamples).
     """
+    check_level(level)
+    check_repeats(n_resamples=n_resamples)
     x = as_vector(values)
     replicates = count_matrix(x.size, n_resamples, seed) @ x / x.size
     return interval_from_replicates(x, replicates, kind=kind, level=level)

@@ -23,6 +23,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy.optimize import brentq
 
+from promptlab.analysis.arguments import check_level, check_repeats
 from promptlab.analysis.arrays import Array, Ints, paired
 from promptlab.analysis.results import NO_INTERVAL, Difference, plural
 from promptlab.errors import UserError
@@ -290,6 +291,9 @@ def confidence_sequence(
     Raises:
         UserError: missing scores, scores outside [0, 1], or lengths that differ.
     """
+    check_level(level)
+    if planned is not None:
+        check_repeats(planned=planned)
     x, y = paired(original, variant)
     if min(x.min(), y.min()) < 0 or max(x.max(), y.max()) > 1:
         raise UserError("a confidence sequence by betting needs scores in [0, 1]")

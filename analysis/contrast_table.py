@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from promptlab.analysis.arrays import Bools
+from promptlab.analysis.arguments import check_choice, check_numbers
+from promptlab.analysis.arrays import Bools, whole_seed
 from promptlab.analysis.contrast_kinds import (
     Contrast,
     confirmatory_family,
@@ -21,7 +22,7 @@ from promptlab.analysis.multiplicity import adjust
 from promptlab.analysis.pairing import Grid, Missing, grids
 from promptlab.analysis.power import detectable_t
 from promptlab.analysis.tables import check_scores
-from promptlab.errors import UnknownName, UserError
+from promptlab.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -145,7 +146,7 @@ def contrasts(
     """
     import pandas as pd
 
-    _check_arguments(alpha, margin, missing, tasks, correction)
+    _check_arguments(alpha, margin, missing, tasks, correction, seed)
     table = check_scores(scores)
     valence = valences(conditions)
     known = [str(c) for c in table["condition"].unique()]
@@ -204,8 +205,10 @@ def decide(
 
 
 def _check_arguments(
-    alpha: float, margin: float, missing: str, tasks: str, correction: str
+    alpha: float, margin: float, missing: str, tasks: str, correction: str, seed: int
 ) -> None:
+    check_numbers(alpha=alpha, margin=margin)
+    whole_seed(seed)
     if not 0 < alpha < 0.5:
         raise UserError(f"alpha must lie between 0 and 0.5, not {alpha}")
     if not 0 < margin < 1:
@@ -215,8 +218,7 @@ def _check_arguments(
         ("unit of generalisation", tasks, ("random", "fixed")),
         ("correction", correction, CORRECTIONS),
     ):
-        if value not in known:
-            raise UnknownName(what, value, known, f"known: {', '.join(known)}")
+        check_choice(what, value, known)
 
 
 def _in_order(frame: pd.DataFrame, named: Sequence[Contrast]) -> pd.DataFrame:

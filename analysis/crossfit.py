@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import stats
 
-from promptlab.analysis.arguments import as_numbers
+from promptlab.analysis.arguments import as_numbers, check_counts, check_repeats
 from promptlab.analysis.arrays import Array, Bools, Ints, Seed, as_vector, product, rng_from
 from promptlab.analysis.bootstrap import count_matrix
 from promptlab.analysis.intervals import critical_z
@@ -102,6 +102,8 @@ def cross_fit(
         items, p = 0.18 (cross-fit winner, 5 splits, t over items, error by 1000 bootstrap
         resamples). Chosen and measured on the same items, the best would show +12.0 points.
     """
+    check_repeats(n_splits=n_splits)
+    check_counts(n_resamples=n_resamples)
     x = as_vector(original, "original", least=2)
     y = as_numbers(variants, "variants")
     critical_z(level)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import stats
 
+from promptlab.analysis.arguments import check_level
 from promptlab.analysis.arrays import TIE, Array, as_vector
 from promptlab.analysis.bootstrap import acceleration, bca_alphas
 from promptlab.analysis.results import Result
@@ -53,6 +54,7 @@ def ideal_bootstrap(values: Any, *, level: float = 0.95) -> IdealBootstrap:
     Raises:
         UserError: more than twelve values.
     """
+    check_level(level)
     x = as_vector(values, least=2)
     n, mean = x.size, float(x.mean())
     if n > _MOST:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import signal, stats
 
-from promptlab.analysis.arguments import as_numbers
+from promptlab.analysis.arguments import as_numbers, check_repeats
 from promptlab.analysis.arrays import TIE, Array, Ints, Seed, rng_from
 from promptlab.analysis.results import Resampled
 from promptlab.errors import UserError
@@ -55,6 +55,7 @@ def label_exchange(
     Raises:
         UserError: fewer than two prompts, no items, missing scores, or weights of another form.
     """
+    check_repeats(n_resamples=n_resamples)
     table = as_numbers(scores, "label exchange")
     if table.ndim != 2 or table.shape[0] < 1 or table.shape[1] < 2:
         raise UserError("label exchange needs items x prompts with at least two prompts")
@@ -65,7 +66,8 @@ def label_exchange(
     w = default if weights is None else as_numbers(weights, "weights")
     if w.shape != (prompts,):
         raise UserError(f"{prompts} prompts but {w.size} weights")
-    if abs(w[w > 0].sum() - 1) > 1e-6 or abs(w[w < 0].sum() + 1) > 1e-6:
+    sums = w[w > 0].sum() - 1, w[w < 0].sum() + 1
+    if not np.isfinite(w).all() or max(map(abs, sums)) > 1e-6:
         raise UserError("positive weights must sum to 1 and negative ones to -1")
     p, used = exchange_p(table, w, n_resamples=n_resamples, rng=rng_from(seed))
     return LabelExchange(

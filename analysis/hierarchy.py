@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import optimize, stats
 
+from promptlab.analysis.arguments import check_numbers, check_repeats
 from promptlab.analysis.arrays import Array, Seed, as_vector, paired, rng_from
 from promptlab.analysis.intervals import critical_z
 from promptlab.analysis.results import Resampled, Result, plural
@@ -73,6 +74,7 @@ def bayes_hierarchy(
         UserError: fewer than two tasks with a variance above 0, or a negative variance.
     """
     critical_z(level)
+    check_numbers(finite=False, scale=scale, margin=margin)
     if not (0 < scale < math.inf and 0 < margin < math.inf):
         raise UserError(f"scale and margin must be above 0, not {scale} and {margin}")
     every, error = paired(differences, variances)
@@ -180,6 +182,8 @@ def bayes_signed_rank(
         seed: of the draws.
     """
     d = as_vector(differences, "differences")
+    check_numbers(finite=False, margin=margin, prior=prior)
+    check_repeats(n_samples=n_samples)
     if not (0 <= margin < math.inf and 0 < prior < math.inf and n_samples >= 100):
         raise UserError("margin must not be negative, prior above 0, n_samples at least 100")
     z = np.append(0.0, d)

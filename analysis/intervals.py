@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import stats
 
-from promptlab.analysis.arguments import check_counts, check_numbers
+from promptlab.analysis.arguments import check_counts, check_level, check_numbers
 from promptlab.analysis.arrays import Array, as_vector, safe_divide
 from promptlab.analysis.results import RIGHT, Difference, Result, Scale
 from promptlab.errors import UserError
@@ -52,9 +52,7 @@ class PairedDifference(Difference):
 
 def critical_z(level: float) -> float:
     """Two-sided normal quantile of a confidence level."""
-    check_numbers(level=level)
-    if not 0 < level < 1:
-        raise UserError(f"level must lie between 0 and 1, not {level}")
+    check_level(level)
     return float(stats.norm.isf((1 - level) / 2))
 
 

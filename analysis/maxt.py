@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from promptlab.analysis.arguments import as_numbers
+from promptlab.analysis.arguments import as_numbers, check_choice, check_repeats
 from promptlab.analysis.arrays import Array, Seed, rng_from
 from promptlab.analysis.flips import EXACT_UNITS, Side, Statistic, flip_tests, studentised
 from promptlab.analysis.results import format_p, number, plural, sided
@@ -101,6 +101,9 @@ def max_t(
         >>> found.step_down.round(3)
         array([0.008, 0.828, 0.828])
     """
+    check_choice("statistic", statistic, get_args(Statistic))
+    check_choice("side", side, get_args(Side))
+    check_repeats(n_resamples=n_resamples)
     d = as_numbers(differences, "max-T")
     if d.ndim != 2 or d.shape[0] < 2 or d.shape[1] < 1:
         raise UserError("max-T needs units x contrasts with at least two units")

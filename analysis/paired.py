@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 from scipy import stats
 
-from promptlab.analysis.arguments import check_counts
+from promptlab.analysis.arguments import check_choice, check_counts, check_level
 from promptlab.analysis.arrays import Array, paired
 from promptlab.analysis.intervals import tango
 from promptlab.analysis.results import NO_INTERVAL, RIGHT, Difference, Result, sided
@@ -166,6 +166,7 @@ def mcnemar(
         >>> mcnemar(count_pairs([0, 1, 1, 0], [1, 1, 0, 1]), variant="exact").pvalue
         1.0
     """
+    check_choice("alternative", alternative, get_args(Alternative))
     if isinstance(gains, PairedCounts):
         counts = gains
         gains, losses, n = counts.gains, counts.losses, counts.n
@@ -202,6 +203,7 @@ def matched_odds_ratio(gains: int, losses: int, *, level: float = 0.95) -> Match
     The interval is Clopper-Pearson's of gains / (gains + losses), as odds; infinite ends are
     `inf`. Undefined without discordant pairs.
     """
+    check_level(level)
     check_counts(gains=gains, losses=losses)
     total = int(gains + losses)
     if total == 0:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import stats
 
-from promptlab.analysis.arrays import Array, Bools, Ints
+from promptlab.analysis.arguments import check_repeats
+from promptlab.analysis.arrays import Array, Bools, Ints, whole_seed
 from promptlab.analysis.confidence_sequences import Bets, growth
 from promptlab.analysis.race_designs import Design
 from promptlab.analysis.race_rules import Evidence, Goal, RaceRules, judge
@@ -168,8 +169,11 @@ def simulate_race(
         UserError: what is no number, items that the block does not divide, or an effect that
             cannot be.
     """
+    check_repeats(simulations=simulations)
+    whole_seed(seed)
     import pandas as pd
 
+    design.check()
     rng = np.random.default_rng(seed)
     how = RaceRules(len(design.effects), design.tasks * design.items, goal, alpha, margin, futility)
     found: dict[str, list[Ran]] = {procedure: [] for procedure in PROCEDURES}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 from scipy import stats
 
+from promptlab.analysis.arguments import check_choice, check_level
 from promptlab.analysis.arrays import Array, as_vector
 from promptlab.analysis.results import Result, sided
 from promptlab.analysis.signflip import Alternative, sign_flip_p
@@ -56,6 +57,9 @@ def wilcoxon(
             with tie correction.
         continuity: correction of 1/2 for the approximation.
     """
+    check_choice("alternative", alternative, get_args(Alternative))
+    check_choice("treatment of zeros", zeros, ("drop", "pratt"))
+    check_choice("kind of test", how, ("exact", "normal"))
     d = np.round(as_vector(differences, "differences"), 12)
     zero = d == 0
     kept = d[~zero]
@@ -117,6 +121,7 @@ def hodges_lehmann(differences: Any, *, level: float = 0.95) -> HodgesLehmann:
 
     The interval assumes no ties; its coverage is at least `level`.
     """
+    check_level(level)
     d = as_vector(differences, "differences")
     i, j = np.triu_indices(d.size)
     walsh = np.sort((d[i] + d[j]) / 2)

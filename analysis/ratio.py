@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from scipy import stats
 
+from promptlab.analysis.arguments import check_choice, check_level, check_repeats
 from promptlab.analysis.arrays import Array, Seed, paired, rng_from, safe_divide
 from promptlab.analysis.bootstrap import bca_alphas, count_matrix, midtie_z0
 from promptlab.analysis.results import NO_INTERVAL, Resampled, Result, Scale, plural
@@ -150,6 +151,7 @@ def fieller(original: Any, variant: Any, *, level: float = 0.95) -> RelativeGain
         >>> fieller([0, 0, 0], [0, 1, 1])
         The relative gain is undefined on 3 pairs: the original scored 0 everywhere.
     """
+    check_level(level)
     x, y = paired(original, variant)
     n = x.size
     common = _common(x, y, level, "Fieller interval, t, paired covariance")
@@ -180,6 +182,7 @@ def _common(x: Array, y: Array, level: float, method: str) -> dict[str, Any]:
 
 def log_ratio(original: Any, variant: Any, *, level: float = 0.95) -> RelativeGain:
     """Relative gain with a delta-method interval of the log ratio. Undefined if a mean is 0."""
+    check_level(level)
     x, y = paired(original, variant)
     n, mx, my = x.size, float(x.mean()), float(y.mean())
     common = _common(x, y, level, "log-ratio delta interval")
@@ -222,6 +225,9 @@ def ratio_bootstrap(
     seed: Seed = 0,
 ) -> RatioBootstrap:
     """Relative gain with a bootstrap interval over pairs: the third opinion after Fieller."""
+    check_level(level)
+    check_repeats(n_resamples=n_resamples)
+    check_choice("kind of interval", kind, ("percentile", "bca"))
     x, y = paired(original, variant)
     rng = rng_from(seed)
     stars: list[Array] = []

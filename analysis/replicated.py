@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from promptlab.analysis.arguments import check_counts
-from promptlab.analysis.arrays import Array, Bools, Floats, Ints, product, safe_divide
+from promptlab.analysis.arguments import check_counts, check_repeats
+from promptlab.analysis.arrays import Array, Bools, Floats, Ints, product, safe_divide, whole_seed
 from promptlab.analysis.bootstrap import acceleration, bca_alphas, sorted_quantile, z0_of_share
 from promptlab.analysis.signflip import common_steps
 from promptlab.analysis.streams import block_sizes, draw_counts, stream
-from promptlab.errors import UserError
 
 __all__ = ["Bootstrapped", "Moments", "bootstrap_columns", "resampling_counts"]
 
@@ -41,9 +40,9 @@ def resampling_counts(
     Raises:
         UserError: no item, no resample, or something that is no count.
     """
-    check_counts(n_items=n_items, task=task, n_resamples=n_resamples)
-    if n_items < 1 or n_resamples < 1:
-        raise UserError("resampling needs at least one item and one resample")
+    check_counts(task=task)
+    check_repeats(n_items=n_items, n_resamples=n_resamples)
+    whole_seed(seed)
     parts = [
         draw_counts(stream(seed, _COUNTS, task, number), n_items, size)
         for number, _, size in block_sizes(n_resamples)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
+from promptlab.analysis.arguments import check_choice
 from promptlab.analysis.arrays import Array
 from promptlab.analysis.flips import Side, Statistic
 from promptlab.analysis.pairing import Grid, Missing, grids
@@ -57,6 +58,7 @@ def resample_scores(
         UserError: a malformed table or a wrong argument.
         UnpairedScores: the rows do not pair; the message says why.
     """
+    check_choice("missing-data policy", missing, get_args(Missing))
     import pandas as pd
 
     together: dict[tuple[int, str], list[Grid]] = {}

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
+from promptlab.analysis.arguments import check_choice, check_level, check_repeats
 from promptlab.analysis.arrays import Array, Ints, Seed, product, safe_divide
 from promptlab.analysis.flips import Side, Statistic, Tally
 from promptlab.analysis.macroboot import MacroResampling, over_tasks
@@ -149,12 +150,14 @@ def resample_cells(
     Raises:
         UserError: no task, arrays of different widths, infinite values, labels that do not fit.
     """
+    check_level(level)
+    check_choice("statistic", statistic, get_args(Statistic))
+    check_choice("side", side, get_args(Side))
+    check_repeats(n_resamples=n_resamples)
     blocks = _checked(differences)
     width = blocks[0].shape[1]
     names = tuple(str(t) for t in _labels(tasks, len(blocks), "task names"))
     labels = tuple(_labels(columns, width, "column names"))
-    if not 0 < level < 1:
-        raise UserError(f"level must lie between 0 and 1, not {level}")
     if n_resamples < 100:
         raise UserError(f"n_resamples must be at least 100, not {n_resamples}")
     groups = _groups(families, width)

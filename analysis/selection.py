@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from promptlab.analysis.arguments import check_repeats
 from promptlab.analysis.arrays import Array, as_vector
 from promptlab.analysis.best import label_permutation
 from promptlab.analysis.crossfit import cross_fit
@@ -105,6 +106,7 @@ def winner(
     Raises:
         UserError: missing scores, or lengths that differ.
     """
+    check_repeats(n_permutations=n_permutations, n_resamples=n_resamples)
     fit = cross_fit(
         original,
         variants,

@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 
+from promptlab.analysis.arguments import check_choice, check_repeats
 from promptlab.analysis.arrays import TIE, Array, Ints, Seed, as_vector, product, rng_from
 from promptlab.analysis.flips import Side, Tally
 from promptlab.analysis.results import Resampled, sided
@@ -65,6 +66,9 @@ def sign_flip(
         >>> sign_flip([0.04, 0.01, -0.02, 0.05, 0.03, 0.02])
         The mean difference is 0.02167 on 6 pairs, p = 0.12 (sign-flip test, two-sided, exact).
     """
+    check_choice("alternative", alternative, get_args(Alternative))
+    check_choice("kind of test", how, get_args(How))
+    check_repeats(n_resamples=n_resamples)
     d = as_vector(differences, "differences")
     p, used = sign_flip_p(
         d[:, None],

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from scipy import stats
 
+from promptlab.analysis.arguments import check_repeats
 from promptlab.analysis.arrays import Array, Seed, rng_from
 from promptlab.analysis.bootstrap import count_matrix
 from promptlab.analysis.intervals import critical_z
@@ -80,6 +81,7 @@ def simultaneous_bounds(
     Raises:
         UserError: missing values, or fewer than three units.
     """
+    check_repeats(n_resamples=n_resamples)
     if side not in ("lower", "two-sided"):
         raise UnknownName("side", str(side), ("lower", "two-sided"))
     critical_z(level)

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from promptlab.analysis.arrays import Array, Floats, Ints, Seed
+from promptlab.analysis.arrays import Array, Floats, Ints, Seed, rng_from, whole_seed
 from promptlab.errors import UserError
 
 __all__ = [
@@ -38,7 +38,7 @@ Done = TypeVar("Done")
 
 def entropy_of(seed: Seed) -> int:
     """The seed as a number; a generator gives its next one."""
-    return int(seed.integers(2**63)) if isinstance(seed, np.random.Generator) else int(seed)
+    return int(seed.integers(2**63)) if isinstance(seed, np.random.Generator) else whole_seed(seed)
 
 
 def stream(entropy: int, *where: int) -> np.random.Generator:
@@ -73,8 +73,7 @@ def draw_signs(rng: np.random.Generator, n: int, size: int) -> Floats:
 
 def count_matrix(n: int, n_resamples: int, seed: Seed) -> Array:
     """How often each of n items was drawn, resamples x n; every row sums to n."""
-    rng = seed if isinstance(seed, np.random.Generator) else np.random.default_rng(seed)
-    return draw_counts(rng, n, n_resamples).astype(np.float64)
+    return draw_counts(rng_from(seed), n, n_resamples).astype(np.float64)
 
 
 def threads_from(n_threads: int | None) -> int:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from promptlab.analysis.arguments import check_repeats
 from promptlab.analysis.arrays import Array, Seed, as_vector, paired, rng_from
 from promptlab.analysis.bootstrap import count_matrix
 from promptlab.analysis.intervals import critical_z
@@ -255,5 +256,6 @@ def _within(d: Array, group: Any, level: float, n_resamples: int, seed: Seed) ->
 
 
 def _check_resamples(n_resamples: int) -> None:
+    check_repeats(n_resamples=n_resamples)
     if n_resamples < 100:
         raise UserError(f"at least 100 resamples are needed, not {n_resamples}")

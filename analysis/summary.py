@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from promptlab.analysis.arrays import Array
+from promptlab.analysis.arguments import check_numbers, check_repeats
+from promptlab.analysis.arrays import Array, whole_seed
 from promptlab.analysis.contrast_table import decide
 from promptlab.analysis.macro import Generalize, Macro, macro_statistics
 from promptlab.analysis.maxt import max_t
@@ -129,6 +130,9 @@ def analyze_summary(
         UserError: a wrong argument, or no task with both the baseline and a condition.
         UnknownName: the baseline or a confirmatory condition is not in the table.
     """
+    check_repeats(n_simulations=n_simulations)
+    check_numbers(alpha=alpha, margin=margin)
+    whole_seed(seed)
     import pandas as pd
 
     if not (0 < alpha < 0.5 and 0 < margin < 1):

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from promptlab.analysis.arguments import as_numbers
+from promptlab.analysis.arguments import as_numbers, check_repeats
 from promptlab.analysis.arrays import TIE, Array, Seed, rng_from, safe_divide
 from promptlab.analysis.results import Resampled
 from promptlab.errors import UserError
@@ -74,6 +74,7 @@ def best_of_means(
     Raises:
         UserError: shapes that do not fit, missing means, or a negative SD.
     """
+    check_repeats(n_simulations=n_simulations)
     x, y = as_numbers(baseline, "baseline"), as_numbers(conditions, "conditions")
     if x.ndim != 1 or y.ndim != 2 or y.shape[0] != x.size or 0 in y.shape:
         raise UserError("one baseline mean a task and tasks x conditions are needed")

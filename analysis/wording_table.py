@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
-from promptlab.analysis.arrays import TIE, Array, safe_divide
+from promptlab.analysis.arguments import check_choice, check_numbers
+from promptlab.analysis.arrays import TIE, Array, safe_divide, whole_seed
 from promptlab.analysis.macro import Generalize
 from promptlab.analysis.pairing import Grid, Missing, grids
 from promptlab.analysis.tables import check_scores
 from promptlab.analysis.wording_parts import Parts
 from promptlab.analysis.wordings import Crossed, error_of
+from promptlab.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,6 +91,12 @@ def wording_sensitivity(
         UserError: a malformed table.
         UnknownName, UnpairedScores: as `contrasts` does.
     """
+    check_numbers(alpha=alpha, margin=margin)
+    if not (0 < alpha < 0.5 and 0 < margin < 1):
+        raise UserError("alpha must lie between 0 and 0.5, and the margin between 0 and 1")
+    check_choice("missing-data policy", missing, get_args(Missing))
+    check_choice("unit of generalisation", tasks, get_args(Generalize))
+    whole_seed(seed)
     import pandas as pd
 
     if "instruction" not in scores or scores["instruction"].nunique() < 2:

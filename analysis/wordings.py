@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import stats
 
-from promptlab.analysis.arguments import as_numbers
+from promptlab.analysis.arguments import as_numbers, check_level
 from promptlab.analysis.arrays import TIE, Array, safe_divide
 from promptlab.analysis.results import NO_INTERVAL, Result
 from promptlab.errors import UserError
@@ -184,6 +184,7 @@ def crossed_mean(differences: Any, *, level: float = 0.95) -> CrossedMean:
     Raises:
         UserError: another shape, an infinite value, or no value at all.
     """
+    check_level(level)
     d = as_numbers(differences, "differences")
     if d.ndim != 2:
         raise UserError(f"differences: a table of items x wordings is needed, not shape {d.shape}")

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -279,6 +280,35 @@ COUNT_CALLS: Mapping[str, CountCall] = {
     "points": lambda c: pa.points(c.gains) if isinstance(c.gains, int | float) else None,
 }
 """Functions of numbers."""
+
+WRONG_OPTIONS: Mapping[str, tuple[Any, ...]] = {
+    "level": (0, 1.5, math.nan, "a"),
+    "alpha": (0, 1.5, math.nan, "a"),
+    "margin": (-1, math.nan, "a"),
+    "power": (1.5, math.nan),
+    "n_resamples": (-1, 2.5, "a"),
+    "n_permutations": (0, -1, 2.5),
+    "n_simulations": (0, 2.5),
+    "simulations": (0, 2.5),
+    "n_splits": (0, 2.5),
+    "n_samples": (0,),
+    "n_threads": (0,),
+    "quadrature": (0, -1),
+    "block": (0, -1),
+    "seed": (-1, 1.5, "a"),
+    "weights": ([math.nan, 1, -1],),
+    **dict.fromkeys(
+        (
+            *("alternative", "correction", "estimator", "generalize", "goal", "how", "kind"),
+            *("method", "missing", "side", "statistic", "within", "zeros"),
+        ),
+        ("x",),
+    ),
+}
+"""What no function takes under these names."""
+
+ONLY_WORDS = {"printable", "sentence", "sentences", "wording_sentence", "wording_sentences"}
+"""Functions that compute nothing: `level` names rows, and `alpha` is put into the text."""
 
 WITHOUT_DATA = {
     "BEST_COLUMNS",

@@ -88,7 +88,7 @@ def test_equivalence_edges() -> None:
     assert pa.tost_tango(0, 0, 20, 0.02).pvalue > 0.05
     with pytest.raises(UserError, match="margin"):
         pa.tost_t([0.1, 0.2], 0)
-    with pytest.raises(UserError, match="more than n"):
+    with pytest.raises(UserError, match="more than n = 10"):
         pa.tost_tango(5, 6, 10, 0.1)
 
 
