@@ -182,7 +182,7 @@ def _resampled_error(
         count = np.bincount(owner, weights=use, minlength=n)
         total = np.zeros((n, d.shape[1]))
         np.add.at(total, owner[use], d[use])
-        return total, count
+        return total, count.astype(np.float64)
 
     estimates = np.zeros(n_resamples)
     for split in splits:

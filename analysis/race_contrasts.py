@@ -2,8 +2,8 @@
 
 When asking stopped depends on the scores, intervals and tests made for a fixed number of items do
 not hold. So the macro rows of a condition against the baseline, under the deciding protocol, carry
-the race's interval, p value and verdict, and every other row is descriptive: its numbers are there,
-without a test.
+the race's interval, p value and verdict, and every other row is descriptive: its estimate is
+there, without an interval or a test.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["raced_contrasts"]
 
 _KEY = ["model", "shots", "protocol", "condition"]
-_TESTS = ("pvalue", "p_adjusted", "equivalence_pvalue", "detectable")
-_DESCRIPTIVE = ", for a fixed number of items"
+_INFERENCE = ("lower", "upper", "relative_lower", "relative_upper", "pvalue", "p_adjusted",
+              "equivalence_pvalue", "detectable")  # fmt: skip
 
 
 def raced_contrasts(contrasts: pd.DataFrame, raced: pd.DataFrame) -> pd.DataFrame:
@@ -32,15 +32,13 @@ def raced_contrasts(contrasts: pd.DataFrame, raced: pd.DataFrame) -> pd.DataFram
     Returns:
         A copy with the same columns. Raced macro rows against the baseline have the race's
         difference, interval, p values and verdict, and no detectable difference; other rows have
-        no p value, and their verdict is `descriptive`.
+        neither interval nor p value, are exploratory, and their verdict is `descriptive`.
     """
     out = contrasts.copy()
-    for column in _TESTS:
+    for column in _INFERENCE:
         out[column] = np.nan
-    for column in ("interval_method", "test_method"):
-        named = ~out[column].isin(["", "none"])
-        out.loc[named, column] = out.loc[named, column].astype(str) + _DESCRIPTIVE
-    out["test_method"] = "none"
+    out["interval_method"], out["test_method"], out["adjust_method"] = "none", "none", "none"
+    out["family"], out["family_size"] = "exploratory", 0
     out["verdict"] = "descriptive"
     found = raced.set_index(_KEY)
     keys = list(zip(*(out[c] for c in _KEY), strict=True))

@@ -57,8 +57,8 @@ class Design:
         """See that it can be.
 
         Raises:
-            UserError: what is no number, items that the block does not divide, or an effect that leaves
-                the scale.
+            UserError: what is no number, items that the block does not divide, or an effect that
+                leaves the scale.
         """
         check_counts(tasks=self.tasks, items=self.items, block=self.block)
         check_numbers(mean=self.mean, concentration=self.concentration, spread=self.spread)

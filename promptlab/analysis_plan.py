@@ -33,6 +33,7 @@ def check_analysis(spec: Spec, conditions: Sequence[Condition]) -> None:
             message + did_you_mean(analysis.baseline, ids), ("analysis", "baseline")
         )
     names = _check_contrasts(spec, conditions)
+    raced = spec.experiment.race is not None
     for i, name in enumerate(analysis.confirmatory):
         key = ("analysis", "confirmatory", i)
         if name == analysis.baseline or name in analysis.confirmatory[:i]:
@@ -45,6 +46,12 @@ def check_analysis(spec: Spec, conditions: Sequence[Condition]) -> None:
             known = [*ids, *names]
             raise spec.document.error(
                 f"'{name}' is not one of the conditions{did_you_mean(name, known)}", key
+            )
+        if raced and name in names and name != "vs_original":
+            raise spec.document.error(
+                f"a race compares conditions with '{analysis.baseline}' and tests nothing else; "
+                f"leave '{name}' out of what is confirmatory, or write 'design: full'",
+                key,
             )
 
 

@@ -142,7 +142,7 @@ class ScoringSpec(Strict):
 class ContrastSpec(Strict):
     """A contrast of one's own: a weighting over conditions."""
 
-    name: str
+    name: str = Field(min_length=1)
     """What it is called; may be named under `confirmatory`."""
     weights: Mapping[str, float]
     """By condition: positive is added, negative subtracted; each side is scaled to sum to 1."""

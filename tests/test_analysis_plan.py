@@ -97,3 +97,11 @@ def test_only_the_plan_of_the_analysis_changed_asks_nothing_again() -> None:
     assert first.status["asked"] > 0
     assert changed.status["asked"] == 0
     assert changed.analysis.options()["contrasts"] == ("valence",)
+
+
+def test_a_race_confirms_only_what_it_tests(tmp_path: Path) -> None:
+    analysis = {"contrasts": ["vs_control", CAREER], "confirmatory": ["EP02", "career"]}
+    path = tmp_path / "e.yaml"
+    path.write_text(yaml.safe_dump(SPEC | {"items": 20, "design": "race", "analysis": analysis}))
+    with pytest.raises(SpecError, match=r"confirmatory\[1\]: a race .* leave 'career' out"):
+        build_plan(load_spec(path))

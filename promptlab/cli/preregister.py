@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,12 @@ from promptlab.errors import UserError
 if TYPE_CHECKING:
     from promptlab.plan import Plan
     from promptlab.registration import Registration
+
+
+_MISSING = {
+    "drop_pair": "an item without a score on either side is left out of that comparison",
+    "as_wrong": "an answer that failed or was cut off scores 0",
+}
 
 
 @app.command()
@@ -89,7 +96,9 @@ def _notes(plan: Plan) -> dict[str, Any]:
     return {
         "detectable": [
             {k: None if v != v else v for k, v in row.items()} for row in detectable(plan)
-        ],
+        ]
+        if plan.spec.experiment.race is None
+        else [],
         "requests": sum(m.requests for m in models),
         "answered_before": sum(m.stored for m in models),
     }
@@ -131,6 +140,8 @@ def family_sentences(found: Registration, models: int) -> list[str]:
         + ("" if kind in ("vs_original", "vs_control") else f" ({kind})")
         for (kind, baseline), names in groups.items()
     ]
+    if race := found.plan["asked"].get("race"):
+        return _race_sentences(analysis, race, what)
     tests = len(family) * models
     how = {"max_t": "step-down max-T over the tasks", "holm": "Holm"}[analysis["correction"]]
     shared = f", then Holm over {models} models" if models > 1 else ""
@@ -138,15 +149,26 @@ def family_sentences(found: Registration, models: int) -> list[str]:
         "random": "new tasks like these",
         "fixed": "new items of these very tasks",
     }[analysis["tasks"]]
-    missing = {
-        "drop_pair": "an item without a score on either side is left out of that comparison",
-        "as_wrong": "an answer that failed or was cut off scores 0",
-    }[analysis["missing"]]
     return [
         f"confirmatory, {tests} {'test' if tests == 1 else 'tests'} for each number of shots:",
         *what,
         f"  error rate {analysis['alpha']:g} over all of them, by {how}{shared}",
         f"equivalent means within {100 * analysis['margin']:g} points; conclusions are about "
-        f"{unit}; {missing}",
+        f"{unit}; {_MISSING[analysis['missing']]}",
+        "everything else is exploratory",
+    ]
+
+
+def _race_sentences(
+    analysis: Mapping[str, Any], race: Mapping[str, Any], what: Sequence[str]
+) -> list[str]:
+    """A race tests each condition by its own rule, whatever the correction and the unit say."""
+    return [
+        "confirmatory, by a race for each model and number of shots:",
+        *what,
+        f"  error rate {analysis['alpha']:g} over all conditions of one race, by confidence "
+        f"sequences that hold at every block of {race['block']} items a task (Bonferroni)",
+        f"equivalent means within {100 * analysis['margin']:g} points; conclusions are about new "
+        f"items of these very tasks; {_MISSING[analysis['missing']]}",
         "everything else is exploratory",
     ]

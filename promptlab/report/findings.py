@@ -228,11 +228,13 @@ def _against_controls(results: Results, row: Mapping[Hashable, Any]) -> Finding:
     tasks, verdict, who = int(row["n_tasks"]), str(row["verdict"]), str(row["condition"])
     ends = say.interval(row["lower"], row["upper"])
     several = who.startswith(("positive stimuli", "negative stimuli"))
+    p = row["p_adjusted"]
     text = (
         f"{f'the {who} differ' if several else f'{who} differs'} by "
         f"{say.signed(row['difference'])} points{' on average' if several else ''}"
-        f"{f', {results.level} interval {ends}' if ends else ''}, adjusted "
-        f"{say.said_p(row['p_adjusted'])} ({say.plural(tasks, 'task')}): "
+        f"{f', {results.level} interval {ends}' if ends else ''}"
+        f"{f', adjusted {say.said_p(p)}' if np.isfinite(p) else ''} "
+        f"({say.plural(tasks, 'task')}): "
     )
     text += {
         "better": "better than the addition of a neutral sentence.",
@@ -355,6 +357,8 @@ def _best(results: Results, panel: Panel, macro: pd.DataFrame) -> Iterator[Findi
             continue
         if not np.isfinite(row["mean_of_max"]):
             yield Finding("best", text, caution=True)
+        elif not np.isfinite(row["pvalue"]):
+            yield Finding("best", f"{text} That is descriptive: no test is possible.", True)
         elif row["pvalue"] <= results.alpha:
             yield Finding(
                 "best",

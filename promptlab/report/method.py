@@ -84,7 +84,7 @@ def methods(results: Results) -> list[str]:
     cells = results.contrasts[results.contrasts["level"] == "cell"]
     margins = macro["margin"].dropna()
     margin = f"±{100 * margins.iloc[0]:g} points" if len(margins) else "the margin"
-    families = [str(f) for f in macro["adjust_method"].dropna().unique() if f]
+    families = [str(f) for f in macro["adjust_method"].dropna().unique() if f not in ("", "none")]
     first = (
         f"Every condition answered the same items as {results.baseline}, and is compared with it "
         "item by item. The main result of a condition is its mean difference over tasks, every "

@@ -34,8 +34,11 @@ def signed(score: float, digits: int = 1) -> str:
 
 
 def interval(lower: float, upper: float, digits: int = 1) -> str:
-    """`[−0.4, +2.8]` in points, or nothing when there is no interval."""
-    if not (math.isfinite(lower) and math.isfinite(upper)):
+    """`[−0.4, +2.8]` in points, or nothing when there is no interval, or one without a width.
+
+    Where nothing varies, a resampling interval is a point; that is no precision.
+    """
+    if not (math.isfinite(lower) and math.isfinite(upper) and lower < upper):
         return ""
     return f"[{signed(lower, digits)}, {signed(upper, digits)}]"
 

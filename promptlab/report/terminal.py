@@ -34,6 +34,7 @@ def result_table(
     from rich.table import Table
     from rich.text import Text
 
+    from promptlab.report import numbers as say
     from promptlab.report.findings import panel_name
     from promptlab.report.inputs import gather
     from promptlab.report.kinds import heading
@@ -44,14 +45,17 @@ def result_table(
         macro = results.macro(panel)
         tasks, items = int(macro["n_tasks"].max()), int(macro["n_items"].max())
         inner = Table(
-            title=Text(f"{panel_name(results, panel)}: {tasks} tasks, {items} paired items"),
+            title=Text(
+                f"{panel_name(results, panel)}: {say.plural(tasks, 'task')}, "
+                f"{say.plural(items, 'paired item')}"
+            ),
             title_justify="left",
             title_style="bold",
             header_style="dim",
             box=None,
             padding=(0, 2, 0, 0),
         )
-        inner.add_column("condition", no_wrap=True)
+        inner.add_column("condition", overflow="fold")
         for name in ("points", f"{results.level} interval", "p adj.", "relative"):
             inner.add_column(name, justify="right", no_wrap=True)
         inner.add_column("verdict", no_wrap=True)

@@ -48,6 +48,16 @@ def test_it_prints_hash_date_and_the_family_in_plain_words(spec: Path) -> None:
     assert "smallest difference found over 2 tasks" in found.output
 
 
+def test_a_race_is_told_by_its_own_rule(spec: Path) -> None:
+    spec.write_text(yaml.safe_dump(SPEC | {"items": 12, "design": "race"}))
+    found = call(spec)
+    assert found.exit_code == 0, found.output
+    assert "confidence sequences that hold at every block of 5 items" in found.output
+    assert "new items of these very tasks" in found.output
+    for wrong in ("max-T", "sign-flip", "new tasks", "smallest difference"):
+        assert wrong not in found.output
+
+
 def test_again_changes_nothing(spec: Path) -> None:
     call(spec)
     path = spec.with_name("e.registered.json")

@@ -43,6 +43,15 @@ def test_markup_in_names_is_text() -> None:
     assert "[red]m[/red]" in text
 
 
+def test_a_long_name_leaves_the_numbers_whole() -> None:
+    name = "a_condition_whose_name_goes_on_and_on_" * 3
+    run = simulate(tasks=["a/b"], conditions=["original", name])
+    text = printed(result_table(run.contrasts))
+    assert "…" not in text
+    assert ": 1 task, " in text
+    assert all(len(line.rstrip()) <= 100 for line in text.splitlines())
+
+
 def test_sentences_name_their_panel_when_there_are_several(
     run: Simulated, several: Simulated
 ) -> None:
