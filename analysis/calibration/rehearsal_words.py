@@ -112,7 +112,7 @@ def _power(
 ) -> str:
     right, wrong = ("better", "worse") if effect > 0 else ("worse", "better")
     text = (
-        f"If {_said(key)} by {100 * effect:+.1f} points, {what} would "
+        f"If {_said(key, effect)}, {what} would "
         f"call it {right} with probability {_percent(own['power'])}, {wrong} "
         f"{_percent(own['wrong direction'], plain=True)}, equivalent "
         f"{_percent(own['equivalent'], plain=True)}, inconclusive "
@@ -166,11 +166,12 @@ def _race_with_effects(rehearsal: Rehearsal) -> Iterator[str]:
     )
 
 
-def _said(key: Key) -> str:
+def _said(key: Key, effect: float) -> str:
     contrast, condition, baseline = key
+    size = f"{100 * effect:+.1f} points"
     if contrast == "vs_original":
-        return f"{condition} truly changes accuracy"
-    return f"{condition} truly differs from {baseline} ({contrast})"
+        return f"{condition} truly changes accuracy by {size}"
+    return f"the true difference of {condition} from {baseline} ({contrast}) is {size}"
 
 
 def _whole(rehearsal: Rehearsal, scenario: str) -> dict[str, Sum]:

@@ -163,7 +163,7 @@ def test_contrasts_of_one_condition_are_kept_apart() -> None:
     assert list(family["contrast"]) == [""]
     said = rehearsal_sentences(rehearsed)
     assert sum("EP01 truly changes accuracy by +30.0 points" in s for s in said) == 1
-    assert any("EP01 truly differs from EP01-neutral (vs_control) by +5.0" in s for s in said)
+    assert any("difference of EP01 from EP01-neutral (vs_control) is +5.0" in s for s in said)
 
 
 def race_shape(*contestants: str, **more: object) -> RaceShape:
