@@ -157,8 +157,8 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[D
         if old.get(key) != new.get(key):
             yield Difference(f"{name}: {_said(new.get(key))}, not {_said(old.get(key))}", True)
     if old.get("race") != new.get("race"):
-        design, before = _design(new.get("race")), _design(old.get("race"))
-        yield Difference(f"the design is {design}, not {before}", True)
+        is_now, was = _design(new.get("race")), _design(old.get("race"))
+        yield Difference(f"the design is {is_now}, not {was}", True)
     yield from _wordings(old.get("wordings"), new.get("wordings"))
     yield from _members(old["models"], new["models"], "model", added_matters=False)
     yield from _tasks(old["tasks"], new["tasks"])
