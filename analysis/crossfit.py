@@ -179,7 +179,7 @@ def _resampled_error(
     owner = groups if by_task else np.arange(n)
 
     def sums(use: Bools) -> tuple[Array, Array]:
-        count = np.bincount(owner, weights=use, minlength=n)
+        count: Array = np.bincount(owner, weights=use, minlength=n).astype(np.float64)
         total = np.zeros((n, d.shape[1]))
         np.add.at(total, owner[use], d[use])
         return total, count.astype(np.float64)
