@@ -182,7 +182,7 @@ def _resampled_error(
         count: Array = np.bincount(owner, weights=use, minlength=n).astype(np.float64)
         total = np.zeros((n, d.shape[1]))
         np.add.at(total, owner[use], d[use])
-        return total, count.astype(np.float64)
+        return total, count
 
     estimates = np.zeros(n_resamples)
     for split in splits:
