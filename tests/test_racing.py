@@ -110,6 +110,12 @@ def _check_tables(run: Any, table: pd.DataFrame) -> None:
     assert others[["lower", "upper", "pvalue", "p_adjusted"]].isna().all(axis=None)
     assert set(others["family"]) == {"exploratory"}
     assert run.best()["pvalue"].isna().all()
+    anew = run.contrasts(correction="holm")
+    tested = anew[anew["pvalue"].notna()]
+    assert set(tested["test_method"]) == {"betting, valid at every look"}
+    for other in ({"alpha": 0.1}, {"baseline": "EP02"}):
+        with pytest.raises(UserError, match="was raced with its own"):
+            run.contrasts(**other)
     page = (run.path / "report" / "index.html").read_text(encoding="utf-8")
     assert "The race" in page
     assert "adjusted p = –" not in page
