@@ -120,7 +120,9 @@ class Run:
                 f"{self.path.name} was raced with its own {changed[0]}, and what it asked depends "
                 f"on that; ask for its contrasts without another {changed[0]}"
             )
-        found = contrasts(self.scores(), self.conditions(), **{"seed": self.lock["seed"]} | given)
+        policy = {"missing": "drop_pair"} if raced else {}  # what was not asked is not wrong
+        options = {"seed": self.lock["seed"]} | given | policy
+        found = contrasts(self.scores(), self.conditions(), **options)
         if raced:
             from promptlab.analysis.race_contrasts import raced_contrasts
 

@@ -109,6 +109,8 @@ def _check_tables(run: Any, table: pd.DataFrame) -> None:
     assert set(others["verdict"]) == {"descriptive"}
     assert others[["lower", "upper", "pvalue", "p_adjusted"]].isna().all(axis=None)
     assert set(others["family"]) == {"exploratory"}
+    assert (contrasts["unpaired"] == 0).all()
+    assert contrasts["missing_as_wrong"].isna().all()
     assert run.best()["pvalue"].isna().all()
     anew = run.contrasts(correction="holm")
     tested = anew[anew["pvalue"].notna()]
