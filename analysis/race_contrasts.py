@@ -26,13 +26,15 @@ def raced_contrasts(contrasts: pd.DataFrame, raced: pd.DataFrame) -> pd.DataFram
     """A table of contrasts with the results of a race.
 
     Args:
-        contrasts: as `promptlab.analysis.contrasts` returns it, of the scores that were asked.
+        contrasts: as `promptlab.analysis.contrasts` returns it, of the scores that were asked,
+            with `missing="drop_pair"`: what was not asked is not wrong.
         raced: results of the race with columns model, shots and protocol: a run's `race()`.
 
     Returns:
         A copy with the same columns. Raced macro rows against the baseline have the race's
         difference, interval, p values and verdict, and no detectable difference; other rows have
-        neither interval nor p value, are exploratory, and their verdict is `descriptive`.
+        neither interval nor p value, are exploratory, and their verdict is `descriptive`. Nothing
+        counts as unpaired, for most of that was not asked.
     """
     out = contrasts.copy()
     for column in _INFERENCE:
@@ -40,6 +42,8 @@ def raced_contrasts(contrasts: pd.DataFrame, raced: pd.DataFrame) -> pd.DataFram
     out["interval_method"], out["test_method"], out["adjust_method"] = "none", "none", "none"
     out["family"], out["family_size"] = "exploratory", 0
     out["verdict"] = "descriptive"
+    # The baseline is asked on when a condition has left: what was not asked is not missing.
+    out["unpaired"], out["missing_as_wrong"] = 0, np.nan
     found = raced.set_index(_KEY)
     keys = list(zip(*(out[c] for c in _KEY), strict=True))
     main = (out["level"] == "macro") & out["primary"] & (out["contrast"] == "vs_original")

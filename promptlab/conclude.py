@@ -96,10 +96,12 @@ def analyse_run(run: Run) -> pd.DataFrame:
             + ", ".join(f"{n} {status}" for status, n in _statuses(scores).items())
         )
     options = run.analysis.options() | {"seed": run.lock["seed"]}
+    raced = (run.path / "race.parquet").is_file()
+    if raced:  # its own rows know what is missing; elsewhere what was not asked would be wrong
+        options["missing"] = "drop_pair"
     computed = contrasts(scores, conditions, **options)
     best = best_of_stimuli(scores, conditions, baseline=options["baseline"], seed=options["seed"])
     sensitivity = protocol_sensitivity(computed, alpha=options["alpha"])
-    raced = (run.path / "race.parquet").is_file()
     if raced:
         from promptlab.analysis.race_contrasts import raced_contrasts
 

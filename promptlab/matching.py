@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PAIR", "pairing_of", "same_place", "same_targets", "same_tasks"]
 
-PAIR = ["item_id", "replicate", "task", "model", "shots"]
+PAIR = ["item_id", "instruction", "replicate", "task", "model", "shots"]
 """What identifies a score of one prompt."""
 _EXAMPLES = 3
 

@@ -99,15 +99,34 @@ class Run:
         Args:
             baseline: another baseline than the spec's; the contrasts are then computed anew.
             options: options of `promptlab.analysis.contrasts`; likewise.
+
+        Raises:
+            UserError: the design is a race, which was run for its own baseline, alpha, margin and
+                missing-data policy, and holds for no other.
         """
         if baseline is None and not options:
             return self._table("contrasts")
         from promptlab.analysis.contrast_table import contrasts
 
-        given = self.analysis.options() | options
+        planned = self.analysis.options()
+        given = planned | options
         if baseline:
             given["baseline"] = baseline
-        found = contrasts(self.scores(), self.conditions(), **{"seed": self.lock["seed"]} | given)
+        raced = (self.path / "race.parquet").is_file()
+        names = ("baseline", "alpha", "margin", "missing")
+        changed = [name for name in names if given[name] != planned[name]]
+        if raced and changed:
+            raise UserError(
+                f"{self.path.name} was raced with its own {changed[0]}, and what it asked depends "
+                f"on that; ask for its contrasts without another {changed[0]}"
+            )
+        policy = {"missing": "drop_pair"} if raced else {}  # what was not asked is not wrong
+        options = {"seed": self.lock["seed"]} | given | policy
+        found = contrasts(self.scores(), self.conditions(), **options)
+        if raced:
+            from promptlab.analysis.race_contrasts import raced_contrasts
+
+            found = raced_contrasts(found, self.race())
         return self.standing(**given).mark(found)
 
     def standing(self, **options: Any) -> Standing:

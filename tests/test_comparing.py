@@ -245,6 +245,23 @@ def test_conditions_of_runs(tmp_path: Path, make_run: Any) -> None:
         compare(f"{first}:EP1", second)
 
 
+def test_wordings_of_a_run_pair_each_with_its_own(make_run: Any) -> None:
+    run = make_run("worded", ("original", "EP02"))
+    own = pd.read_parquet(run / "scores.parquet")
+    both = pd.concat([own.assign(instruction=w) for w in ("own", "w01")])
+    both.to_parquet(run / "scores.parquet")
+    found = compare(f"{run}:original", f"{run}:EP02")
+    assert found.pairing["paired"].tolist() == [20, 20]
+    assert found.contrasts["n_items"].max() == 20  # 10 items of two tasks, however many wordings
+
+
+def test_a_raced_run_is_refused(make_run: Any) -> None:
+    run = make_run("raced", ("original", "EP02"))
+    (run / "race.json").write_text("{}")
+    with pytest.raises(UserError, match="was raced"):
+        compare(f"{run}:original", f"{run}:EP02")
+
+
 @pytest.fixture
 def make_run(tmp_path: Path) -> Any:
     """A run directory with scores under two protocols, one of them primary."""

@@ -109,7 +109,15 @@ def _check_tables(run: Any, table: pd.DataFrame) -> None:
     assert set(others["verdict"]) == {"descriptive"}
     assert others[["lower", "upper", "pvalue", "p_adjusted"]].isna().all(axis=None)
     assert set(others["family"]) == {"exploratory"}
+    assert (contrasts["unpaired"] == 0).all()
+    assert contrasts["missing_as_wrong"].isna().all()
     assert run.best()["pvalue"].isna().all()
+    anew = run.contrasts(correction="holm")
+    tested = anew[anew["pvalue"].notna()]
+    assert set(tested["test_method"]) == {"betting, valid at every look"}
+    for other in ({"alpha": 0.1}, {"baseline": "EP02"}):
+        with pytest.raises(UserError, match="was raced with its own"):
+            run.contrasts(**other)
     page = (run.path / "report" / "index.html").read_text(encoding="utf-8")
     assert "The race" in page
     assert "adjusted p = –" not in page

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from promptlab.errors import UserError, did_you_mean
+from promptlab.types import OWN
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["COLUMNS", "Source", "as_share", "choose_metric", "frame_of", "newest", "no_such_metric"]
 
 COLUMNS = (
-    *("model", "shots", "task", "item_id", "replicate"),
+    *("model", "shots", "task", "instruction", "item_id", "replicate"),
     *("score", "status", "metric", "method", "target", "prompt"),
 )
 """Of `Source.rows`. `target` and `prompt` are texts or hashes to compare, empty = unknown."""
@@ -30,7 +31,8 @@ class Source:
         path: file or folder.
         kind: `lm-eval`, `Inspect`, `table` or `run`.
         label: a short name for it.
-        rows: one row a task, item and replicate; columns `COLUMNS`, score NaN = not scored.
+        rows: one row a task, wording of its instruction, item and replicate; columns `COLUMNS`,
+            score NaN = not scored.
         content_ids: whether an item's id is made of its content, so that equal ids are equal items
             whatever the task is called.
         notes: what was chosen or is missing, in sentences.
@@ -60,7 +62,8 @@ def frame_of(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """Rows as a frame with `COLUMNS`."""
     import pandas as pd
 
-    defaults = {"shots": 0, "replicate": 0, "method": "text", "target": "", "prompt": ""}
+    defaults = {"shots": 0, "instruction": OWN, "replicate": 0, "method": "text"}
+    defaults |= {"target": "", "prompt": ""}
     filled = [defaults | {k: v for k, v in row.items() if v is not None} for row in rows]
     frame = pd.DataFrame(filled, columns=list(COLUMNS))
     return frame.astype({"score": "float64", "shots": "int64", "replicate": "int64"})

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from promptlab.errors import UnknownName, UserError
 from promptlab.importers.source import COLUMNS, Source
+from promptlab.types import OWN
 
 __all__ = ["read_run", "read_table"]
 
@@ -54,16 +55,23 @@ def read_run(path: Path, condition: str = "") -> Source:
         condition: which one; may be left out if there is only one.
 
     Raises:
-        UserError: not a run, not scored yet, or the condition must be chosen.
+        UserError: not a run, not scored yet, raced, or the condition must be chosen.
     """
     from promptlab.runs import Run
 
+    if (path / "race.json").is_file():
+        raise UserError(
+            f"{path} was raced: how many items it has depends on their scores, and a comparison "
+            "for a fixed number of items does not hold; its own report has the race's"
+        )
     scores = Run(path).scores()
     scores = scores[scores["primary"]]
     known = [str(c) for c in scores["condition"].unique()]
     chosen = _one_condition(known, condition, path)
     rows = scores[scores["condition"].astype("str") == chosen].reset_index(drop=True)
-    for column in ("model", "task", "item_id", "status", "metric", "method"):
+    if "instruction" not in rows:  # a run from before wordings could be crossed
+        rows["instruction"] = OWN
+    for column in ("model", "task", "instruction", "item_id", "status", "metric", "method"):
         rows[column] = rows[column].astype("str")
     rows = rows.assign(target="", prompt="")
     return Source(path, "run", chosen, rows[list(COLUMNS)], content_ids=True)

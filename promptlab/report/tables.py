@@ -231,8 +231,13 @@ def _families_note(rows: pd.DataFrame) -> str:
     """Which tests gave the p values, and who shares an error rate with whom."""
     families = []
     for (family, method), part in rows.groupby(["family", "adjust_method"], sort=False):
-        size = say.plural(int(part["family_size"].max()), "test")
-        families.append(f"{family} by {method}, {size}")
+        size = int(part["family_size"].max())
+        if not size:
+            continue
+        by = "not adjusted" if method in ("", "none") else f"by {method}"
+        families.append(f"{family} {by}, {say.plural(size, 'test')}")
+    if not families:
+        return "No test is possible here: these rows are descriptive."
     tests = [t for t in rows["test_method"].unique() if t not in ("", "none")]
     how = f"p: {say.joined(tests)}. " if tests else ""
     return (
