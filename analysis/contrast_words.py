@@ -60,7 +60,7 @@ def sentence(contrast: Mapping[Any, Any], *, what: str = "accuracy", alpha: floa
     if str(row.get("contrast", "vs_original")) != "vs_original":
         return f"{_against(row, alpha, where)}: {_verdict(row, verdict, alpha)}{_losses(row)}."
     if int(row["gained"]) == 0 and int(row["lost"]) == 0:
-        start = f"{name} changed no score {where} (0 of {_plural(items, 'item')})"
+        start = f"{name} changed no score {_none_moved(row, where)}"
     else:
         start = f"{name} changed {what} by {points(row['difference'])} points"
         start += f"{_interval(row, alpha)} {where}"
@@ -78,8 +78,15 @@ def _against(row: Mapping[Any, Any], alpha: float, where: str) -> str:
         f"{name} against {other}" if kind in CONTRAST_KINDS else f"{kind} ({name} against {other})"
     )
     if int(row["gained"]) == 0 and int(row["lost"]) == 0:
-        return f"{start}: no score differs {where} (0 of {_plural(int(row['n_items']), 'item')})"
+        return f"{start}: no score differs {_none_moved(row, where)}"
     return f"{start}: {points(row['difference'])} points{_interval(row, alpha)} {where}"
+
+
+def _none_moved(row: Mapping[Any, Any], where: str) -> str:
+    """Where, and of how many items; one task's items are already counted."""
+    if row["level"] != "macro":
+        return where
+    return f"{where} (0 of {_plural(int(row['n_items']), 'item')})"
 
 
 def _interval(row: Mapping[Any, Any], alpha: float) -> str:

@@ -30,7 +30,7 @@ def write(path: Path, content: str | bytes) -> Path:
         ("semicolons.csv", PLAIN.replace(",", ";").encode()),
         ("bars.csv", PLAIN.replace(",", "|").encode()),
         ("crlf.csv", PLAIN.replace("\n", "\r\n").encode()),
-        ("packed.csv.gz", gzip.compress(PLAIN.encode())),
+        ("packed.csv.gz", gzip.compress(PLAIN.encode(), mtime=0)),
         (
             "blanks.csv",
             PLAIN.replace("item_id,condition,score", "item_id, condition ,score").encode(),
