@@ -55,7 +55,9 @@ def wordings(
     if protocol is None and len(rows):
         rows = rows[rows["primary"].astype(bool)]
     if rows.empty:
-        raise UserError("no wordings were compared: there is one of each instruction, or a race chose the items")
+        raise UserError(
+            "no wordings were compared: there is one of each instruction, or a race chose the items"
+        )
     frames.one_panel(rows, ["model", "shots", "protocol"])
     macro = rows[rows["level"] == "macro"]
     lines, by_id = frames.by_valence(macro), frames.records(macro)
