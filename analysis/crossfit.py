@@ -75,6 +75,9 @@ def cross_fit(
 ) -> CrossFit:
     """Choose on all folds but one, score the chosen stimulus on that one; repeat and average.
 
+    The value is that of choosing on these very tasks: a stimulus that happens to suit them is
+    rewarded. Whether a stimulus helps on new tasks is a question for `max_t` over tasks.
+
     Args:
         original: item scores of the original.
         variants: items x stimuli; ties go to the first stimulus.

@@ -24,7 +24,7 @@ _ABOUT = {
     "test of it always rejects. In the last design no stimulus helps on average, but in each task "
     "some do: only tests over tasks ask whether a stimulus helps in general; what permutes labels "
     "or pools items rejects another hypothesis, rightly. The cross-fit gain there is real: it is "
-    "that of choosing a stimulus for each task. Where one stimulus is chosen for all tasks, the "
+    "that of choosing on these tasks. Where one stimulus is chosen for all tasks, the "
     "folds share the choice: the error of `cross_fit` is a bootstrap that makes every choice anew; "
     "without that (`error without the choice`) its t test rejects too often. What resamples items "
     "is tried on four tasks, from hard to easy. The task accuracies are those of "
