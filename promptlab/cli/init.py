@@ -20,10 +20,14 @@ models:
   # - openai/gpt-4o-mini          # any provider/model of litellm; key from OPENAI_API_KEY
   # - {{id: openai/my-model, api_base: "http://127.0.0.1:8000/v1", params: {{max_tokens: 16}}}}
 
-tasks:                            # promptlab list tasks
-  - procedural/first_letter
+tasks:                            # promptlab list tasks; more tasks show smaller effects
   - procedural/plural
-  - procedural/sentiment
+  - procedural/second_letter
+  - procedural/word_sorting
+  - procedural/last_word
+  - procedural/reverse_words
+  - procedural/sum
+  - procedural/number_to_words
 
 conditions:                       # promptlab list stimuli
   - original
