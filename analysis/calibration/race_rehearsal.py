@@ -7,16 +7,22 @@ full design, by a z test of the same answers with Bonferroni.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from promptlab.analysis.arrays import Array
-from promptlab.analysis.calibration.rehearsal import EVERY, SCENARIOS, Rehearsal, Scenario
+from promptlab.analysis.calibration.rehearsal import (
+    EVERY,
+    Piece,
+    Pieces,
+    Progress,
+    Rehearsal,
+    Scenario,
+)
 from promptlab.analysis.calibration.tally import Claim, Tally
-from promptlab.analysis.calibration.workers import in_processes
 from promptlab.analysis.calibration.worlds import Key, Truth, check_truth
 from promptlab.analysis.race_designs import Design
 from promptlab.analysis.race_rules import RaceRules
@@ -89,7 +95,7 @@ def rehearse_race(
     simulations: int = 1000,
     seed: int = 0,
     processes: int = 1,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Rehearsal:
     """Race on simulated answers; arguments as in `promptlab.analysis.calibration.rehearse`.
 
@@ -101,32 +107,11 @@ def rehearse_race(
         UnknownName: an effect of a condition that is no contestant.
     """
     check_truth(truth, shape.names, simulations)
-    todo = [
-        _Piece(shape, truth, scenario, start, min(_BLOCK, simulations - start), seed)
-        for scenario in SCENARIOS
-        for start in range(0, simulations, _BLOCK)
-    ]
-    tallies: dict[str, Tally] = {scenario: Tally() for scenario in SCENARIOS}
-    done = 0
-    for piece, tally in zip(todo, in_processes(_work, todo, processes), strict=True):
-        tallies[piece.scenario].merge(tally)
-        done += piece.count
-        if progress is not None:
-            progress(piece.scenario, done, simulations * len(SCENARIOS))
-    return Rehearsal(shape, truth, simulations, tallies)
+    pieces = Pieces(shape, truth, simulations, _BLOCK, seed)
+    return pieces.rehearsed(_work, processes, progress)
 
 
-@dataclass(frozen=True)
-class _Piece:
-    shape: RaceShape
-    truth: Truth
-    scenario: Scenario
-    first: int
-    count: int
-    seed: int
-
-
-def _work(piece: _Piece) -> Tally:
+def _work(piece: Piece) -> Tally:
     shape, truth, tally = piece.shape, piece.truth, Tally()
     effects = truth.effects if piece.scenario == "effects" else {}
     saved = []

@@ -10,7 +10,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -40,12 +40,17 @@ __all__ = [
     "EVERY",
     "REHEARSAL_COLUMNS",
     "SCENARIOS",
+    "Piece",
+    "Pieces",
+    "Progress",
     "Rehearsal",
     "Scenario",
     "rehearse",
 ]
 
 Scenario = Literal["none", "effects"]
+Progress = Callable[[str, int, int], None]
+"""Told after every few rehearsals: scenario, how many are done, how many there are."""
 SCENARIOS: tuple[Scenario, ...] = ("none", "effects")
 EVERY = "over all conditions"
 """In place of a condition, for what concerns the analysis as a whole."""
@@ -99,7 +104,7 @@ def rehearse(
     simulations: int = 200,
     seed: int = 0,
     processes: int = 1,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Rehearsal:
     """Run the analysis of an experiment on simulated scores.
 
@@ -116,24 +121,24 @@ def rehearse(
         UnknownName: an effect of a condition that the experiment does not have.
     """
     check_truth(truth, shape.names, simulations)
-    todo = [
-        _Piece(shape, truth, scenario, start, min(_BLOCK, simulations - start), seed)
-        for scenario in SCENARIOS
-        for start in range(0, simulations, _BLOCK)
-    ]
-    tallies: dict[str, Tally] = {scenario: Tally() for scenario in SCENARIOS}
-    done = 0
-    for piece, tally in zip(todo, in_processes(_work, todo, processes), strict=True):
-        tallies[piece.scenario].merge(tally)
-        done += piece.count
-        if progress is not None:
-            progress(piece.scenario, done, simulations * len(SCENARIOS))
-    return Rehearsal(shape, truth, simulations, tallies)
+    pieces = Pieces(shape, truth, simulations, _BLOCK, seed)
+    return pieces.rehearsed(_work, processes, progress)
 
 
 @dataclass(frozen=True)
-class _Piece:
-    shape: Shape
+class Piece:
+    """Some rehearsals of one scenario, for one process.
+
+    Attributes:
+        shape: of what is rehearsed.
+        truth: what is so in the scenario `effects`.
+        scenario: of these rehearsals.
+        first: their place among all of the scenario.
+        count: how many.
+        seed: of everything.
+    """
+
+    shape: Any
     truth: Truth
     scenario: Scenario
     first: int
@@ -141,7 +146,47 @@ class _Piece:
     seed: int
 
 
-def _work(piece: _Piece) -> Tally:
+@dataclass(frozen=True)
+class Pieces:
+    """All rehearsals of an experiment, in blocks of a fixed size whatever the processes.
+
+    Attributes:
+        shape: of what is rehearsed.
+        truth: what is so in the scenario `effects`.
+        simulations: rehearsals of each scenario.
+        block: rehearsals of a piece.
+        seed: of everything.
+    """
+
+    shape: Any
+    truth: Truth
+    simulations: int
+    block: int
+    seed: int
+
+    def rehearsed(
+        self, work: Callable[[Piece], Tally], processes: int, progress: Progress | None
+    ) -> Rehearsal:
+        """Do the work on every piece and add it up."""
+        every = self.simulations
+        todo = [
+            Piece(
+                self.shape, self.truth, scenario, start, min(self.block, every - start), self.seed
+            )
+            for scenario in SCENARIOS
+            for start in range(0, every, self.block)
+        ]
+        tallies: dict[str, Tally] = {scenario: Tally() for scenario in SCENARIOS}
+        done = 0
+        for piece, tally in zip(todo, in_processes(work, todo, processes), strict=True):
+            tallies[piece.scenario].merge(tally)
+            done += piece.count
+            if progress is not None:
+                progress(piece.scenario, done, every * len(SCENARIOS))
+        return Rehearsal(self.shape, self.truth, every, tallies)
+
+
+def _work(piece: Piece) -> Tally:
     import pandas as pd
 
     tally = Tally()
@@ -215,7 +260,7 @@ def _coverage(tally: Tally, over: pd.DataFrame, true: Array) -> None:
     tally.add(EVERY, "coverage of intervals over tasks", covered, claim="valid")
 
 
-def _with_effects(tally: Tally, table: pd.DataFrame, true: Differences, piece: _Piece) -> None:
+def _with_effects(tally: Tally, table: pd.DataFrame, true: Differences, piece: Piece) -> None:
     over = table[(table["level"] == "macro") & np.isfinite(table["pvalue"])]
     weights = piece.shape.contrasts
     keys = list(zip(over["contrast"], over["condition"], over["baseline"], strict=True))
