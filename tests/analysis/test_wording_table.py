@@ -257,7 +257,7 @@ def test_the_figure_shows_every_wording(scores: pd.DataFrame) -> None:
     dots = sum(len(line.get_xdata()) for line in axes.lines if line.get_marker() in ("o", "x"))
     assert dots == 48
     assert axes.get_xlabel() == "Difference from the baseline (points)"
-    with pytest.raises(UserError, match="one wording of each instruction"):
+    with pytest.raises(UserError, match="there is one of each instruction"):
         figures.wordings(table[:0])
     with pytest.raises(UserError, match="a figure shows one panel"):
         figures.wordings(pd.concat([table, table.assign(model="other")]))
