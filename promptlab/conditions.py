@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from promptlab.errors import UnknownName, UserError
-from promptlab.spec import ConditionSpec, Spec
+from promptlab.spec import ConditionSpec, Experiment, Spec
 from promptlab.stimuli import Library, library
 from promptlab.types import Condition
 
@@ -81,7 +81,7 @@ def resolve_conditions(spec: Spec) -> tuple[Condition, ...]:
     for i, entry in enumerate(experiment.conditions):
         key = ("conditions", i)
         try:
-            for condition in _conditions(entry, known, experiment.seed):
+            for condition in _conditions(entry, known, experiment):
                 if condition.id in found:
                     raise UserError(
                         f"condition '{condition.id}' is listed twice; a stimulus at another place "
@@ -93,7 +93,9 @@ def resolve_conditions(spec: Spec) -> tuple[Condition, ...]:
     return tuple(found.values())
 
 
-def _conditions(entry: ConditionSpec | str, known: Library, seed: int) -> Iterable[Condition]:
+def _conditions(
+    entry: ConditionSpec | str, known: Library, experiment: Experiment
+) -> Iterable[Condition]:
     if isinstance(entry, str):
         if entry in methods():
             yield _method_condition(entry, None)
@@ -107,9 +109,11 @@ def _conditions(entry: ConditionSpec | str, known: Library, seed: int) -> Iterab
             raise UnknownName("method", entry.method, methods())
         yield _method_condition(entry.method, entry.max_tokens)
         return
+    joiner = experiment.joiner if entry.joiner is None else entry.joiner
+    suffix = _placement_suffix(entry.position, joiner, experiment.joiner)
     for expression in entry.stimuli:
         try:
-            resolved = known.resolve(expression, seed)
+            resolved = known.resolve(expression, experiment.seed)
         except UnknownName as error:
             if hint_methods:
                 names = [*known.names(), *methods()]
@@ -117,11 +121,11 @@ def _conditions(entry: ConditionSpec | str, known: Library, seed: int) -> Iterab
             raise error
         for name, stimuli in resolved:
             yield Condition(
-                id=name + _placement_suffix(entry),
+                id=name + suffix,
                 method="stimulus",
                 stimuli=tuple(stimuli),
                 position=entry.position,
-                joiner=entry.joiner,
+                joiner=joiner,
                 max_tokens=entry.max_tokens,
             )
 
@@ -132,8 +136,6 @@ def _method_condition(name: str, max_tokens: int | None) -> Condition:
     return replace(condition, max_tokens=max_tokens) if max_tokens else condition
 
 
-def _placement_suffix(entry: ConditionSpec) -> str:
-    suffix = "" if entry.position == "after_instruction" else f"@{entry.position}"
-    if entry.joiner != " ":
-        suffix += f"@joiner={entry.joiner!r}"
-    return suffix
+def _placement_suffix(position: str, joiner: str, usual: str) -> str:
+    suffix = "" if position == "after_instruction" else f"@{position}"
+    return suffix if joiner == usual else f"{suffix}@joiner={joiner!r}"

@@ -36,6 +36,7 @@ def build_lock(plan: Plan, prices: Mapping[str, tuple[float, float] | None]) -> 
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "spec_sha256": hash_text(plan.spec.document.text),
         "seed": experiment.seed,
+        **({} if experiment.demonstrations == "task" else {"demonstrations": "query"}),
         "versions": {
             "promptlab": _version(DISTRIBUTION),
             "python": platform.python_version(),
@@ -47,7 +48,7 @@ def build_lock(plan: Plan, prices: Mapping[str, tuple[float, float] | None]) -> 
                 "id": m.spec.id,
                 "endpoint": m.endpoint,
                 "style": m.style,
-                "template": m.variant,
+                "template": m.template,
                 "params": dict(m.spec.params),
                 "choices": "logprob" if m.scores_choices else "text",
             }
@@ -80,8 +81,8 @@ def build_lock(plan: Plan, prices: Mapping[str, tuple[float, float] | None]) -> 
 
 
 def wordings_of_lock(plan: Plan) -> dict[str, Any]:
-    """The wordings of each task's instruction, where the spec crosses them."""
-    if not plan.crosses_wordings:
+    """The wordings of each task's instruction, where they are not the cards' own alone."""
+    if not plan.rewords:
         return {}
     return {
         "wordings": {

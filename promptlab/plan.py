@@ -6,112 +6,20 @@ are paired by construction.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
-import orjson
-
-from promptlab.conditions import Method, methods
+from promptlab.cells import CellBuilder
+from promptlab.conditions import methods
 from promptlab.errors import UserError
-from promptlab.keys import canonical_request, key_of
-from promptlab.prompts import Prompt, Variant, continued, hash_text, render
+from promptlab.plan_digest import plan_digest
+from promptlab.planned import Draw, LeftOut, Planned, PlannedModel, demonstrations_digest
 from promptlab.scoring import get_metric
-from promptlab.spec import ModelSpec, Spec
-from promptlab.tasks import Task
-from promptlab.types import (
-    OWN,
-    Cell,
-    Condition,
-    Demonstration,
-    Item,
-    Request,
-    Response,
-    Style,
-    Wording,
-)
+from promptlab.spec import Spec
+from promptlab.types import OWN, Cell, Condition, Item, Wording
 
 __all__ = ["Draw", "LeftOut", "Plan", "Planned", "PlannedModel", "demonstrations_digest"]
-
-_HOW_TO_ASK = (
-    *("runner", "concurrency", "budget", "timeout_s", "max_attempts"),
-    *("store", "data_dir", "runs_dir"),
-)
-_HOW_TO_ASK_ONE = (
-    *("concurrency", "requests_per_minute", "tokens_per_minute"),
-    *("price", "budget", "api_key_env"),
-)
-_COMPLETION_STOP = ("\n",)
-_REASONING_STOP = ("\nInput:", "\nInstruction:", "\nQ:")
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedModel:
-    """A model with everything that decides its requests."""
-
-    spec: ModelSpec
-    style: Style
-    variant: Variant
-    endpoint: str | None
-    scores_choices: bool
-
-    @property
-    def label(self) -> str:
-        """Name in tables."""
-        return self.spec.label
-
-
-@dataclass(frozen=True, slots=True)
-class Draw:
-    """What the seed drew from a task: items, demonstrations by number of shots, and wordings."""
-
-    task: Task
-    items: tuple[Item, ...]
-    demonstrations: Mapping[int, tuple[Demonstration, ...]]
-    wordings: tuple[Wording, ...]
-    """Of the instruction; the card's own, and paraphrases where the spec crosses them."""
-
-
-@dataclass(frozen=True, slots=True)
-class LeftOut:
-    """Cells that a suite cannot fill, and why."""
-
-    task: str
-    shots: int | None
-    condition: str | None
-    reason: str
-
-    def __str__(self) -> str:
-        where = [self.task]
-        if self.condition:
-            where.append(self.condition)
-        if self.shots is not None:
-            where.append(f"{self.shots} shots")
-        return f"{', '.join(where)}: {self.reason}"
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """One planned request. With `follow_up`, a second request is made from the first's response.
-
-    `canonical` is what identifies the request, and `hash` its key (`promptlab.keys`).
-    """
-
-    cell: Cell
-    item: Item
-    replicate: int
-    request: Request
-    canonical: bytes
-    hash: str
-    shared_prefix: str = ""
-    follow_up: Callable[[Response], Planned] | None = None
-
-    @property
-    def model(self) -> str:
-        """Label of the model to ask."""
-        return self.cell.model
 
 
 @dataclass(frozen=True)
@@ -141,9 +49,14 @@ class Plan:
         )
 
     @property
-    def crosses_wordings(self) -> bool:
-        """Whether the spec asks for other wordings than the cards' own."""
+    def rewords(self) -> bool:
+        """Whether the spec asks for other instructions than the cards' own."""
         return self.spec.experiment.instructions != OWN
+
+    @property
+    def crosses_wordings(self) -> bool:
+        """Whether the spec crosses several wordings of an instruction."""
+        return not isinstance(self.spec.experiment.instructions, str)
 
     def replaces_instruction(self, condition: Condition) -> bool:
         """Whether a condition brings an instruction of its own, which has no other wording."""
@@ -264,7 +177,15 @@ class Plan:
         draw = self.draws[task]
         wording = wording or draw.wordings[0]
         cell = Cell(model.label, task, condition.id, shots, wording.id)
-        build = _CellBuilder(self, model, draw, condition, wording, cell)
+        build = CellBuilder(
+            self.spec.experiment,
+            model,
+            draw,
+            condition,
+            wording,
+            cell,
+            by_logprob=self.by_logprob(model, task),
+        )
         for item in draw.items if items is None else items:
             for replicate in range(self.spec.experiment.replicates):
                 yield build.planned(item, replicate)
@@ -272,128 +193,4 @@ class Plan:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of what decides the requests and the analysis, and not of how they are sent."""
-        # Left out where a spec does not use it: it was not there before wordings were crossed.
-        unused = {} if self.crosses_wordings else {"instructions": True}
-        experiment = self.spec.experiment.model_dump(
-            mode="json",
-            exclude={
-                **dict.fromkeys(_HOW_TO_ASK, True),
-                **unused,
-                "models": {"__all__": set(_HOW_TO_ASK_ONE)},
-                "analysis": {"registration"},
-                # What every request is sent of is the run it was before there were races.
-                **({"design": True} if self.spec.experiment.race is None else {}),
-            },
-        )
-        content = {
-            "experiment": experiment,
-            "conditions": [[c.id, c.text, c.position, c.joiner] for c in self.conditions],
-            "endpoints": [m.endpoint for m in self.models],
-            "items": {t: [i.item_id for i in d.items] for t, d in self.draws.items()},
-            "demonstrations": {t: demonstrations_digest(d) for t, d in self.draws.items()},
-        }
-        if self.crosses_wordings:
-            content["wordings"] = {
-                t: [[w.id, w.text] for w in d.wordings] for t, d in self.draws.items()
-            }
-        return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
-
-
-class _CellBuilder:
-    """Requests of one cell; what its items share is worked out once."""
-
-    def __init__(
-        self,
-        plan: Plan,
-        model: PlannedModel,
-        draw: Draw,
-        condition: Condition,
-        wording: Wording,
-        cell: Cell,
-    ) -> None:
-        experiment = plan.spec.experiment
-        card = draw.task.card
-        self._model, self._condition, self._cell, self._card = model, condition, cell, card
-        self._method: Method = methods().get(condition.method, methods()["original"])
-        self._demonstrations = draw.demonstrations[cell.shots]
-        self._instruction = (
-            card.instructions[self._method.instruction]
-            if self._method.instruction
-            else wording.text
-        )
-        after_input = condition.position == "after_input"
-        self._answer_label = draw.task.answer_label if after_input else ""
-        self._by_logprob = plan.by_logprob(model, cell.task)
-        self._list_choices = card.template == "truthfulqa" and not self._by_logprob
-        params: dict[str, Any] = {"temperature": 0, "max_tokens": card.max_tokens}
-        if model.style == "completion":
-            params["stop"] = list(_COMPLETION_STOP)
-        params |= experiment.params
-        params |= model.spec.params
-        if condition.max_tokens and not self._method.answer_trigger:
-            params["max_tokens"] = condition.max_tokens
-        self._params = params
-        self._reasoning_params = {**params, "max_tokens": condition.max_tokens}
-        if model.style == "completion":
-            self._reasoning_params["stop"] = list(_REASONING_STOP)
-
-    def planned(self, item: Item, replicate: int) -> Planned:
-        method = self._method
-        prompt = render(
-            self._card.template,
-            self._instruction,
-            self._condition,
-            item,
-            self._demonstrations,
-            style=self._model.style,
-            variant=self._model.variant,
-            list_choices=self._list_choices,
-            trigger=method.trigger,
-            answer_label=self._answer_label,
-        )
-        if not method.answer_trigger:
-            return self._final(prompt, item, replicate)
-        first = self._planned(prompt, item, replicate, (), self._reasoning_params)
-
-        def second(response: Response) -> Planned:
-            final = continued(prompt, response.text, method.answer_trigger)
-            return self._final(final, item, replicate)
-
-        return replace(first, follow_up=second)
-
-    def _final(self, prompt: Prompt, item: Item, replicate: int) -> Planned:
-        if self._by_logprob:
-            # Nothing is sampled, so no sampling parameter is part of the request.
-            return self._planned(prompt, item, replicate, item.choices, {})
-        return self._planned(prompt, item, replicate, (), self._params)
-
-    def _planned(
-        self,
-        prompt: Prompt,
-        item: Item,
-        replicate: int,
-        choices: tuple[str, ...],
-        params: Mapping[str, Any],
-    ) -> Planned:
-        request = Request(
-            model=self._model.spec.id,
-            messages=prompt.messages,
-            prompt=prompt.text,
-            choices=choices,
-            params=params,
-            endpoint=self._model.endpoint,
-            replicate=replicate,
-        )
-        canonical = canonical_request(request)
-        return Planned(
-            self._cell, item, replicate, request, canonical, key_of(canonical), prompt.shared_prefix
-        )
-
-
-def demonstrations_digest(draw: Draw) -> str:
-    """Hash of the demonstrations, for the lock."""
-    shown = {
-        str(k): [[d.input, d.output] for d in demonstrations]
-        for k, demonstrations in draw.demonstrations.items()
-    }
-    return hash_text(orjson.dumps(shown, option=orjson.OPT_SORT_KEYS).decode())[:16]
+        return plan_digest(self)

@@ -11,10 +11,11 @@ from promptlab.analysis_plan import check_analysis
 from promptlab.conditions import methods, resolve_conditions
 from promptlab.errors import MissingData, SpecError, UserError, did_you_mean
 from promptlab.plan import Draw, LeftOut, Plan, PlannedModel
-from promptlab.prompts import Variant, check_layout
+from promptlab.prompts import Labels, Variant, check_labels, check_layout
 from promptlab.providers import describe
 from promptlab.scoring import get_metric
 from promptlab.spec import Spec
+from promptlab.spec_template import TemplateSpec
 from promptlab.tasks import Task, find_tasks
 from promptlab.types import OWN, Condition, Demonstration
 from promptlab.wordings import read_wordings, wordings_of
@@ -52,7 +53,12 @@ def build_plan(
     draws: dict[str, Draw] = {}
     given = read_wordings(spec)
     _check_wordings(spec, given, tasks)
+    _check_instruction(spec, conditions, tasks)
+    _check_labels(spec, tasks)
     for task in tasks:
+        if (lacks := _lacks_instruction(spec, task)) is not None:
+            left_out.append(lacks)
+            continue
         try:
             draws[task.id] = _draw(spec, task, given, left_out)
         except MissingData as error:
@@ -64,7 +70,7 @@ def build_plan(
         raise MissingData(missing_message(missing))
     if not draws and not missing:
         raise UserError("no cell is left:\n" + "\n".join(f"  {reason}" for reason in left_out))
-    if draws and experiment.instructions != OWN and not missing:
+    if draws and not isinstance(experiment.instructions, str) and not missing:
         _check_crossing(spec, draws)
     plan = Plan(spec, models, conditions, draws, tuple(left_out), missing)
     _check_race(plan)
@@ -93,18 +99,24 @@ def _planned_model(
     experiment = spec.experiment
     model = experiment.models[index]
     style = experiment.style_of(model)
+    layout = experiment.layout
     variant: Variant
-    if experiment.template == "auto":
+    if layout.variant == "auto":
         variant = "paper" if style == "chat" else "plain"
     else:
-        variant = experiment.template
+        variant = layout.variant
+    labels = _labels(layout)
     if described is not None:
-        return PlannedModel(model, style, variant, *described[model.label])
+        return PlannedModel(model, style, variant, *described[model.label], labels)
     try:
         endpoint, scores_choices = describe(model.id, api_base=model.api_base)
     except UserError as error:
         raise spec.document.error(str(error), ("models", index)) from None
-    return PlannedModel(model, style, variant, endpoint, scores_choices)
+    return PlannedModel(model, style, variant, endpoint, scores_choices, labels)
+
+
+def _labels(layout: TemplateSpec) -> Labels:
+    return Labels(layout.answer_label, layout.demonstration_label, layout.trailing_space)
 
 
 def _draw(
@@ -116,6 +128,7 @@ def _draw(
     if not items:
         raise UserError(f"{task.id} has no items")
     demonstrations: dict[int, tuple[Demonstration, ...]] = {}
+    by_item: dict[int, dict[str, tuple[Demonstration, ...]]] = {}
     for shots in experiment.shots:
         if shots and not task.has_demonstrations:
             left_out.append(LeftOut(task.id, shots, None, "the suite has no demonstrations"))
@@ -126,7 +139,12 @@ def _draw(
             left_out.append(LeftOut(task.id, shots, None, reason))
             continue
         demonstrations[shots] = drawn
-    return Draw(task, items, demonstrations, wordings_of(spec, task, given))
+        if shots and experiment.demonstrations == "query":
+            demonstrations[shots] = ()
+            by_item[shots] = {
+                item.item_id: task.demonstrations_of(item, shots, experiment.seed) for item in items
+            }
+    return Draw(task, items, demonstrations, wordings_of(spec, task, given), by_item)
 
 
 def _without_instruction(draw: Draw, conditions: tuple[Condition, ...]) -> Iterator[LeftOut]:
@@ -141,6 +159,47 @@ def _without_instruction(draw: Draw, conditions: tuple[Condition, ...]) -> Itera
         elif all(wording.id != OWN for wording in draw.wordings):
             reason = "it is compared under the card's own instruction, which is not asked"
             yield LeftOut(task.id, None, condition.id, reason)
+
+
+def _lacks_instruction(spec: Spec, task: Task) -> LeftOut | None:
+    wanted = spec.experiment.instructions
+    if not isinstance(wanted, str) or wanted == OWN or wanted in task.card.instructions:
+        return None
+    return LeftOut(task.id, None, None, f"the task card has no '{wanted}' instruction")
+
+
+def _check_instruction(spec: Spec, conditions: tuple[Condition, ...], tasks: list[Task]) -> None:
+    """An instruction that takes the place of the cards' own: some card must have it."""
+    wanted = spec.experiment.instructions
+    if not isinstance(wanted, str) or wanted == OWN:
+        return
+    known = sorted({name for task in tasks for name in task.card.instructions})
+    if wanted not in known:
+        names = ", ".join([OWN, "paraphrases", *known])
+        raise spec.document.error(
+            f"no task card has an instruction '{wanted}'"
+            f"{did_you_mean(wanted, [OWN, 'paraphrases', *known])}; write {names}, "
+            "{paraphrases: 4} or {file: wordings.yaml}",
+            ("instructions",),
+        )
+    for condition in conditions:
+        method = methods().get(condition.method)
+        if method and method.instruction:
+            raise spec.document.error(
+                f"'{wanted}' takes the place of the instruction under every condition, and the "
+                f"condition '{condition.id}' brings an instruction of its own; leave one of them "
+                "out",
+                ("instructions",),
+            )
+
+
+def _check_labels(spec: Spec, tasks: list[Task]) -> None:
+    labels = _labels(spec.experiment.layout)
+    for task in tasks:
+        try:
+            check_labels(task.card.template, labels)
+        except UserError as error:
+            raise spec.document.error(f"{task.id}: {error}", ("template",)) from None
 
 
 def _check_wordings(

@@ -1,9 +1,10 @@
 """Instruction + condition + demonstrations + item -> the text or messages a model is sent.
 
-A layout gives two strings: the head, which the items of a cell share, and the tail, which holds
-the item. Two variants of each layout exist: `paper` is the published template to the letter;
-`plain` has the same answer label in demonstrations and query and no trailing blank, because a
-model that continues text reads a blank at the end as part of the next word.
+A layout gives three strings: the opening with the instruction, the demonstrations, and the query,
+which holds the item. Two variants of each layout exist: `paper` is the published template to the
+letter; `plain` has the same answer label in demonstrations and query and no trailing blank, because
+a model that continues text reads a blank at the end as part of the next word. `Labels` says what
+is otherwise than in the variant.
 """
 
 from __future__ import annotations
@@ -12,13 +13,51 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from promptlab.errors import UnknownName
+from promptlab.errors import UnknownName, UserError
 from promptlab.types import Condition, Demonstration, Item, Message, Style
 
-__all__ = ["LAYOUTS", "Prompt", "Variant", "check_layout", "continued", "hash_text", "render"]
+__all__ = [
+    "LAYOUTS",
+    "Labels",
+    "Prompt",
+    "Variant",
+    "check_labels",
+    "check_layout",
+    "continued",
+    "hash_text",
+    "render",
+]
 
 Variant = Literal["paper", "plain"]
-Parts = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What is otherwise than in the variant of a template; None leaves it as it is there.
+
+    Attributes:
+        answer: asks for the answer at the end of the query, such as `Answer:`.
+        demonstration: before the answer of a demonstration, such as `Output:`.
+        trailing_space: whether the prompt ends in a blank.
+    """
+
+    answer: str | None = None
+    demonstration: str | None = None
+    trailing_space: bool | None = None
+
+    def __str__(self) -> str:
+        """`; answer_label 'Output:', no trailing space` and the like; empty without any."""
+        said = [
+            f"{name} '{label}'"
+            for name, label in (
+                ("answer_label", self.answer),
+                ("demonstration_label", self.demonstration),
+            )
+            if label is not None
+        ]
+        if self.trailing_space is not None:
+            said.append(f"{'a' if self.trailing_space else 'no'} trailing space")
+        return f"; {', '.join(said)}" if said else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +89,8 @@ def render(
     list_choices: bool = False,
     trigger: str = "",
     answer_label: str = "",
+    labels: Labels = Labels(),
+    own_demonstrations: bool = False,
 ) -> Prompt:
     """The prompt of one item under one condition.
 
@@ -64,6 +105,8 @@ def render(
         list_choices: name the choices in the prompt, for tasks whose input does not.
         trigger: text at the very end, after which the model reasons.
         answer_label: end of the item's input that asks for the answer; nothing comes after it.
+        labels: what is otherwise than in the variant.
+        own_demonstrations: whether the demonstrations are this item's, and not its cell's.
 
     Raises:
         UnknownName: there is no such layout.
@@ -75,22 +118,49 @@ def render(
         body = shown.removesuffix(answer_label)
         shown = body.rstrip() + condition.joiner + condition.text + _trailing_space(body)
         shown += answer_label
-    head, tail = LAYOUTS[layout](instruction, demonstrations, shown, variant)
-    if variant == "plain":
-        tail = tail.rstrip(" ")
+    laid_out = LAYOUTS[layout]
+    opening, solved, query = laid_out.parts(instruction, demonstrations, shown, variant, labels)
+    query = _ended(query, laid_out, variant, labels)
     if trigger:
-        tail = tail.rstrip(" ") + ("\n" if style == "chat" else " ") + trigger
+        query = query.rstrip(" ") + ("\n" if style == "chat" else " ") + trigger
+    if style == "completion" and system:
+        opening = f"{system}\n\n{opening}"
+    text = opening + solved + query
+    shared = opening if own_demonstrations and demonstrations else opening + solved
     if style == "completion":
-        head = f"{system}\n\n{head}" if system else head
-        return Prompt((), head + tail, head)
+        return Prompt((), text, shared)
     messages = [Message("system", system)] if system else []
-    return Prompt((*messages, Message("user", head + tail)), None, head)
+    return Prompt((*messages, Message("user", text)), None, shared)
+
+
+def _ended(query: str, layout: Layout, variant: Variant, labels: Labels) -> str:
+    """The query with or without a blank at its end."""
+    if labels.trailing_space is None:
+        return query.rstrip(" ") if variant == "plain" else query
+    if not labels.trailing_space:
+        return query.rstrip(" ")
+    return query.rstrip(" ") + " " if layout.labelled else query
 
 
 def check_layout(name: str) -> None:
     """Raises UnknownName unless there is a layout of that name."""
     if name not in LAYOUTS:
         raise UnknownName("template", name, LAYOUTS)
+
+
+def check_labels(layout: str, labels: Labels) -> None:
+    """Raises UserError where a label is given and the layout's inputs bring their own."""
+    if LAYOUTS[layout].labelled:
+        return
+    for key, label in (
+        ("answer_label", labels.answer),
+        ("demonstration_label", labels.demonstration),
+    ):
+        if label is not None:
+            raise UserError(
+                f"'{key}' means nothing to the layout '{layout}': its labels come with "
+                "the task's file; leave the key out, or the tasks"
+            )
 
 
 def continued(prompt: Prompt, answer: str, addition: str) -> Prompt:
@@ -102,7 +172,7 @@ def continued(prompt: Prompt, answer: str, addition: str) -> Prompt:
     return Prompt((*prompt.messages, *turns), None, "")
 
 
-def _with_stimulus(instruction: str, condition: Condition) -> Parts:
+def _with_stimulus(instruction: str, condition: Condition) -> tuple[str, str]:
     """(system text, instruction) with the condition's sentence joined where it belongs.
 
     White space that ends an instruction (BIG-Bench prefixes end in a line break) stays at its end.
@@ -134,37 +204,66 @@ def hash_text(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+Parts = tuple[str, str, str]
+
+
 def _instruction_induction(
-    instruction: str, demonstrations: Sequence[Demonstration], shown: str, variant: Variant
+    instruction: str,
+    demonstrations: Sequence[Demonstration],
+    shown: str,
+    variant: Variant,
+    labels: Labels,
 ) -> Parts:
     """Zhou et al. 2023; the released code of both papers. Zero-shot leaves three line breaks."""
-    pairs = [f"Input: {d.input}\nOutput: {d.output}" for d in demonstrations]
+    answer, output = labels.answer, labels.demonstration or "Output:"
+    pairs = [f"Input: {d.input}\n{output} {d.output}" for d in demonstrations]
+    opening = f"Instruction: {instruction}\n\n"
     if variant == "paper":
-        solved = "\n\n".join(pairs)
-        return f"Instruction: {instruction}\n\n{solved}\nInput: ", f"{shown}\nAnswer: "
+        return opening, "\n\n".join(pairs) + "\nInput: ", f"{shown}\n{answer or 'Answer:'} "
     solved = "".join(f"{pair}\n\n" for pair in pairs)
-    return f"Instruction: {instruction}\n\n{solved}Input: ", f"{shown}\nOutput:"
+    return opening, f"{solved}Input: ", f"{shown}\n{answer or 'Output:'}"
 
 
 def _bigbench(
-    instruction: str, demonstrations: Sequence[Demonstration], shown: str, variant: Variant
+    instruction: str,
+    demonstrations: Sequence[Demonstration],
+    shown: str,
+    variant: Variant,
+    labels: Labels,
 ) -> Parts:
     """The suite's own: task prefix, then the formatted input, which brings its labels."""
-    del variant
-    solved = "".join(f"{d.input}{d.output}\n" for d in demonstrations)
-    return instruction + solved, shown
+    del variant, labels
+    return instruction, "".join(f"{d.input}{d.output}\n" for d in demonstrations), shown
 
 
 def _truthfulqa(
-    instruction: str, demonstrations: Sequence[Demonstration], shown: str, variant: Variant
+    instruction: str,
+    demonstrations: Sequence[Demonstration],
+    shown: str,
+    variant: Variant,
+    labels: Labels,
 ) -> Parts:
     del variant
-    solved = "".join(f"Q: {d.input}\nA: {d.output}\n\n" for d in demonstrations)
-    return f"{instruction}\n\n{solved}Q: ", f"{shown}\nA:"
+    output = labels.demonstration or "A:"
+    solved = "".join(f"Q: {d.input}\n{output} {d.output}\n\n" for d in demonstrations)
+    return f"{instruction}\n\n", f"{solved}Q: ", f"{shown}\n{labels.answer or 'A:'}"
 
 
-LAYOUTS: dict[str, Callable[[str, Sequence[Demonstration], str, Variant], Parts]] = {
-    "instruction_induction": _instruction_induction,
-    "bigbench": _bigbench,
-    "truthfulqa": _truthfulqa,
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How instruction, demonstrations and input become one text.
+
+    Attributes:
+        parts: gives opening, demonstrations and query.
+        labelled: whether it sets labels itself; otherwise the inputs bring them.
+    """
+
+    parts: Callable[[str, Sequence[Demonstration], str, Variant, Labels], Parts]
+    labelled: bool = True
+
+
+LAYOUTS: dict[str, Layout] = {
+    "instruction_induction": Layout(_instruction_induction),
+    "bigbench": Layout(_bigbench, labelled=False),
+    "truthfulqa": Layout(_truthfulqa),
 }

@@ -23,6 +23,7 @@ from promptlab.errors import UserError
 from promptlab.spec_analysis import AnalysisSpec, ContrastSpec
 from promptlab.spec_design import Design, RaceDesign
 from promptlab.spec_sending import BudgetSpec, Concurrency, Price, Runner, Strict
+from promptlab.spec_template import Template, TemplateSpec
 from promptlab.spec_wordings import Instructions
 from promptlab.types import OWN, Position, Style
 
@@ -114,8 +115,9 @@ class ConditionSpec(Strict):
     """A baseline method instead of stimuli, such as `zero_shot_cot`."""
     position: Position = "after_instruction"
     """Where the sentence goes."""
-    joiner: str = " "
-    """What stands between the sentence and the text it is joined to."""
+    joiner: str | None = None
+    """What stands between the sentence and the text it is joined to; the experiment's `joiner`
+    unless given."""
     max_tokens: int | None = Field(default=None, ge=1)
     """Token limit of this condition, above the task's."""
 
@@ -166,10 +168,14 @@ class Experiment(Strict):
     stimuli: Sequence[str] = ()
     """Your own stimulus libraries: YAML files, relative to this file."""
     instructions: Instructions = OWN
-    """Wordings of each task's instruction: the card's `own`, or `paraphrases`, which are crossed
-    with everything else (`{paraphrases: 4}` draws four, `{file: wordings.yaml}` takes yours)."""
+    """Wordings of each task's instruction: the card's `own`, another of the card's by its name
+    (`ape`), or `paraphrases`, which are crossed with everything else (`{paraphrases: 4}` draws
+    four, `{file: wordings.yaml}` takes yours)."""
     shots: Annotated[Sequence[Annotated[int, Field(ge=0)]], BeforeValidator(_as_tuple)] = (0,)
     """Numbers of demonstrations; each is crossed with everything else."""
+    demonstrations: Literal["task", "query"] = "task"
+    """Who shares demonstrations: all items of a `task`, or none (`query`: each item has its own,
+    the same under every condition)."""
     items: Annotated[int, Field(ge=1, strict=True)] | Literal["all"] = 50
     """Items a task, drawn by the seed; `all` takes a suite's every item."""
     replicates: int = Field(default=1, ge=1)
@@ -178,9 +184,13 @@ class Experiment(Strict):
     """Decides items, demonstrations, shuffles and resampling."""
     style: Style | None = None
     """Prompt style of every model that does not say its own."""
-    template: Literal["auto", "paper", "plain"] = "auto"
+    template: Template = "auto"
     """Layout of the prompt: `paper` as published, `plain` with one answer label and no trailing
-    blank; auto takes paper for chat and plain for completion."""
+    blank; auto takes paper for chat and plain for completion. `{variant: paper, answer_label:
+    "Output:"}` changes single things of a variant."""
+    joiner: str = " "
+    """What stands between a stimulus and the text it is joined to, where a condition does not say
+    its own; "" joins them without a blank."""
     params: Params = Field(default_factory=dict)
     """Parameters sent to every model; temperature is 0 unless given."""
     scoring: ScoringSpec = ScoringSpec()
@@ -257,6 +267,12 @@ class Experiment(Strict):
     def race(self) -> RaceDesign | None:
         """Settings of the race; None where every request is sent."""
         return None if isinstance(self.design, str) else self.design.race
+
+    @property
+    def layout(self) -> TemplateSpec:
+        """The template in its long form."""
+        written = self.template
+        return TemplateSpec(variant=written) if isinstance(written, str) else written
 
     def style_of(self, model: ModelSpec) -> Style:
         """Prompt style of a model: its own, the experiment's, or the provider's default."""

@@ -1,4 +1,4 @@
-"""What a person writes about the wording of instructions: the card's own, or paraphrases too."""
+"""What a person writes about the instructions: the card's own, another by name, or paraphrases."""
 
 from __future__ import annotations
 
@@ -24,20 +24,21 @@ class WordingsSpec(Strict):
 
 
 def _as_instructions(value: Any) -> Any:
-    """The short forms: `own`, `paraphrases`."""
-    if value == "own" or isinstance(value, WordingsSpec | Mapping):
-        return value
+    """The short forms: `own`, `paraphrases`, and the name of an instruction of the cards."""
     if value == "paraphrases":
         return {}
+    if isinstance(value, WordingsSpec | Mapping) or (isinstance(value, str) and value.strip()):
+        return value
     raise ValueError(
-        f"write own, paraphrases, {{paraphrases: 4}} or {{file: wordings.yaml}} (got {value!r})"
+        "write own, paraphrases, ape or another name in a card's 'instructions', "
+        f"{{paraphrases: 4}} or {{file: wordings.yaml}} (got {value!r})"
     )
 
 
 Instructions = Annotated[
-    Literal["own"] | WordingsSpec,
+    str | WordingsSpec,
     BeforeValidator(
-        _as_instructions, json_schema_input_type=Literal["own", "paraphrases"] | WordingsSpec
+        _as_instructions, json_schema_input_type=Literal["own", "paraphrases"] | str | WordingsSpec
     ),
 ]
-"""`own`, or which paraphrases are crossed."""
+"""`own`, the name of another instruction of the cards, or which paraphrases are crossed."""

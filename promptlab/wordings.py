@@ -1,7 +1,8 @@
 """The wordings of a task's instruction that an experiment crosses with its conditions.
 
 A wording's id is its place among the task's paraphrases (`w01`, `w02`, ...), so that it is the same
-whichever of them are drawn; `own` is the instruction of the card. Paraphrases that differ only in
+whichever of them are drawn; `own` is the instruction of the card, and another of the card's that
+takes its place has its name there (`ape`). Paraphrases that differ only in
 case, blanks or the last stop are one wording, and one that is the card's own is not asked twice.
 """
 
@@ -49,7 +50,8 @@ def wordings_of(
 ) -> tuple[Wording, ...]:
     """The wordings under which a task is asked, the card's own first.
 
-    A task without paraphrases is asked under the card's own alone.
+    A task without paraphrases is asked under the card's own alone; where the spec names another
+    instruction of the cards, a task is asked under that alone.
 
     Args:
         spec: the experiment.
@@ -60,8 +62,10 @@ def wordings_of(
         MissingData: the suite's paraphrases are not there.
     """
     own, wanted = Wording(OWN, task.card.instruction), spec.experiment.instructions
-    if isinstance(wanted, str):
+    if wanted == OWN:
         return (own,)
+    if isinstance(wanted, str):
+        return (Wording(wanted, task.card.instructions[wanted]),)
     texts = task.paraphrases if given is None else given.get(task.id, ())
     known = {_content(own.text)}
     found = []

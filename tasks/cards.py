@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from promptlab.types import Demonstration, Item
 
-__all__ = ["Task", "TaskCard", "in_drawing_order", "make_item"]
+__all__ = ["Task", "TaskCard", "in_drawing_order", "item_seed", "make_item"]
 
 
 class TaskCard(BaseModel):
@@ -86,6 +86,13 @@ class Task(ABC):
         Empty if the task has no source of them. A longer draw begins with every shorter one.
         """
 
+    def demonstrations_of(self, item: Item, n: int, seed: int) -> tuple[Demonstration, ...]:
+        """`n` solved examples drawn for one item, by the seed, the task and the item alone.
+
+        As `demonstrations` otherwise; fewer where the task has fewer.
+        """
+        return self.demonstrations(n, item_seed(self.id, item, seed))
+
     @property
     def has_demonstrations(self) -> bool:
         """Whether few-shot cells can be filled."""
@@ -137,6 +144,12 @@ def make_item(
         target_scores=tuple(float(s) for s in target_scores),
         fields=dict(fields or {}),
     )
+
+
+def item_seed(task: str, item: Item, seed: int) -> int:
+    """A seed of the item's own: the first 8 bytes of SHA-256 of seed, task and item id."""
+    text = f"{seed}\0{task}\0{item.item_id}\0demonstrations"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
 
 
 def in_drawing_order(items: Sequence[Item], task: str, seed: int) -> list[Item]:

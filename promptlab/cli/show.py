@@ -94,7 +94,7 @@ def show(
         return
     for planned in shown:
         cell, request = planned.cell, planned.request
-        worded = f"wording {cell.instruction} · " if plan.crosses_wordings else ""
+        worded = f"wording {cell.instruction} · " if plan.rewords else ""
         typer.secho(
             f"── {cell.model} · {cell.task} · {cell.condition} · {cell.shots} shots · {worded}"
             f"item {planned.item.item_id} · {planned.hash[:12]}",

@@ -7,9 +7,10 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from random import Random
 
 from promptlab.documents import Document
-from promptlab.tasks.cards import Task, TaskCard, in_drawing_order, make_item
+from promptlab.tasks.cards import Task, TaskCard, in_drawing_order, item_seed, make_item
 from promptlab.types import Demonstration, Item
 
 __all__ = ["Context", "RecordTask", "best_choices", "distinct", "unique"]
@@ -72,6 +73,21 @@ class RecordTask(Task):
             return ()
         chosen: dict[Hashable, Item] = {}
         for example in in_drawing_order(self._pool, f"{self.id}#demonstrations", seed):
+            chosen.setdefault(self._content(example), example)
+            if len(chosen) == n:
+                break
+        return tuple(Demonstration(d.input, d.answers[0]) for d in chosen.values())
+
+    def demonstrations_of(self, item: Item, n: int, seed: int) -> tuple[Demonstration, ...]:
+        """As `Task.demonstrations_of`; a sample of the pool, which is not put in order for it."""
+        if n == 0 or not self.has_demonstrations:
+            return ()
+        rng, chosen = Random(item_seed(self.id, item, seed)), dict[Hashable, Item]()
+        places: dict[int, int] = {}  # a shuffle of the pool, as far as it is needed
+        for last in range(len(self._pool) - 1, -1, -1):
+            at = rng.randint(0, last)
+            example = self._pool[places.get(at, at)]
+            places[at] = places.get(last, last)
             chosen.setdefault(self._content(example), example)
             if len(chosen) == n:
                 break

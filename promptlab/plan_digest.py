@@ -1,0 +1,64 @@
+"""One hash for what decides an experiment's requests and analysis.
+
+It names the run, so it must not change when a spec learns a new word: what a spec does not use is
+left out, and what is used is written as it was from the beginning.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from promptlab.planned import demonstrations_digest
+from promptlab.spec import Experiment
+
+if TYPE_CHECKING:
+    from promptlab.plan import Plan
+
+__all__ = ["plan_digest"]
+
+_HOW_TO_ASK = (
+    *("runner", "concurrency", "budget", "timeout_s", "max_attempts"),
+    *("store", "data_dir", "runs_dir"),
+)
+_HOW_TO_ASK_ONE = (
+    *("concurrency", "requests_per_minute", "tokens_per_minute"),
+    *("price", "budget", "api_key_env"),
+)
+_CAME_LATER = ("instructions", "design", "demonstrations", "joiner")
+"""Keys of a spec that were not there from the beginning; only what is not the default counts."""
+
+
+def plan_digest(plan: Plan) -> str:
+    """SHA-256 of what decides the requests and the analysis, and not of how they are sent."""
+    content: dict[str, Any] = {
+        "experiment": _written(plan.spec.experiment),
+        "conditions": [[c.id, c.text, c.position, c.joiner] for c in plan.conditions],
+        "endpoints": [m.endpoint for m in plan.models],
+        "items": {t: [i.item_id for i in d.items] for t, d in plan.draws.items()},
+        "demonstrations": {t: demonstrations_digest(d) for t, d in plan.draws.items()},
+    }
+    if plan.rewords:
+        content["wordings"] = {
+            t: [[w.id, w.text] for w in d.wordings] for t, d in plan.draws.items()
+        }
+    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def _written(experiment: Experiment) -> dict[str, Any]:
+    fields = type(experiment).model_fields
+    unused = [k for k in _CAME_LATER if getattr(experiment, k) == fields[k].default]
+    written = experiment.model_dump(
+        mode="json",
+        exclude={
+            **dict.fromkeys((*_HOW_TO_ASK, *unused), True),
+            "models": {"__all__": set(_HOW_TO_ASK_ONE)},
+            "analysis": {"registration"},
+        },
+    )
+    for condition in written["conditions"]:
+        if isinstance(condition, dict) and condition["joiner"] is None:
+            condition["joiner"] = " "  # what it was before an experiment had one
+    return written
