@@ -26,6 +26,7 @@ __all__ = [
     "plan_of",
     "report_run",
     "score_run",
+    "tasks_table",
     "update_status",
 ]
 
@@ -138,7 +139,7 @@ def report_run(run: Run) -> Path:
             contrasts=run.contrasts(),
             best=run.best(),
             conditions=run.conditions(),
-            tasks=_tasks_table(run),
+            tasks=tasks_table(run),
             sensitivity=run.sensitivity(),
             wordings=run.wordings(),
             manifest=manifest(run),
@@ -246,7 +247,8 @@ def _warnings(run: Run, served: dict[str, dict[str, list[str]]]) -> list[str]:
     return warnings
 
 
-def _tasks_table(run: Run) -> pd.DataFrame:
+def tasks_table(run: Run) -> pd.DataFrame:
+    """Task, low and high (scores of chance and of perfection) of a run's tasks."""
     import pandas as pd
 
     return pd.DataFrame(

@@ -234,18 +234,39 @@ def gather(
         UserError: no part has scores.
     """
     found: list[Setting] = []
-    for part in parts:
+    for part in _merged(parts):
         scores = check_scores(part.scores, source=f"the scores of {part.name}")
         scores = scores[scores["primary"] if protocol is None else scores["protocol"] == protocol]
         scores = scores.assign(protocol=protocol or "primary")
         suites = scores["task"].str.partition("/")[0]
         for benchmark in dict.fromkeys(suites):
             rows = scores[suites == benchmark]
-            if rows["score"].notna().any() and rows["condition"].nunique() > 1:
+            if rows["score"].notna().any() and baseline in set(rows["condition"]):
                 found += _settings(part, str(benchmark), rows, library, baseline, seed)
     if not found and protocol is None:
-        raise UserError("no run has a score of a stimulus and of the original")
+        raise UserError(
+            f"no run has a score of '{baseline}' and of a stimulus of the library '{library}'"
+        )
     return Evidence(tuple(found), library, protocol or "primary", importance)
+
+
+def _merged(parts: Sequence[Part]) -> list[Part]:
+    """Parts of one kind as one: the tasks of a setting may have been asked in several runs."""
+    import pandas as pd
+
+    kinds: dict[tuple[str, str, float], list[Part]] = {}
+    for part in parts:
+        kinds.setdefault((part.role, part.base, part.temperature), []).append(part)
+    return [
+        replace(
+            same[0],
+            name=", ".join(p.name for p in same),
+            scores=pd.concat([p.scores for p in same], ignore_index=True),
+            conditions=pd.concat([p.conditions for p in same]).drop_duplicates("condition"),
+            tasks=pd.concat([p.tasks for p in same]).drop_duplicates("task"),
+        )
+        for same in kinds.values()
+    ]
 
 
 def _settings(
@@ -266,6 +287,8 @@ def _settings(
     ]
     order = [str(c) for c in table["condition"]]
     found = []
+    if not set(own) & set(rows["condition"]):
+        return []
     for grid in grids(rows, baseline, order=order):
         known = set(grid.conditions)
         found.append(

@@ -25,6 +25,7 @@ def main() -> None:
         plan,
         preregister,
         report,
+        reproduce,
         run,
         schema,
         score,

@@ -61,7 +61,7 @@ def run(
             show_plan(build_plan(spec, allow_missing=True), json=json)
             return
         with progress(quiet=quiet, json=json) as watch:
-            handle, interrupted = _run(spec, watch, interruption, analysis=analysis)
+            handle, interrupted = run_watched(spec, watch, interruption, analysis=analysis)
         status = handle.status if handle else {"state": "interrupted"}
         code = interruption.exit_code if interrupted else exit_code(status)
         if isinstance(watch, JsonWatch):
@@ -77,10 +77,10 @@ def run(
             raise typer.Exit(code)
 
 
-def _run(
+def run_watched(
     spec: Spec, watch: Watch, interruption: Interruption, *, analysis: bool
 ) -> tuple[Run | None, bool]:
-    """Run; returns the handle, once there is one, and whether a signal ended it."""
+    """Run and show it; returns the handle, once there is one, and whether a signal ended it."""
     import asyncio
 
     from promptlab.conclude import update_status

@@ -25,7 +25,7 @@ from promptlab.report.race import RaceTables, race_section, write_race_tables
 from promptlab.report.tex import tex
 from promptlab.report.wordings import wording_rows
 
-__all__ = ["write_report"]
+__all__ = ["nice", "rendered", "write_report"]
 
 
 def write_report(
@@ -91,7 +91,8 @@ def write_report(
         if race:
             write_race_tables(race, folder / "tables")
         page = folder / "index.html"
-        page.write_text(_render(context(results, drawn) | {"race": section}), encoding="utf-8")
+        text = rendered("report.html.j2", context(results, drawn) | {"race": section})
+        page.write_text(text, encoding="utf-8")
     except OSError as error:
         where = error.filename or folder
         raise UserError(f"cannot write the report: {where}: {error.strerror}") from None
@@ -204,7 +205,8 @@ _PLACE_TABLES = {
 }
 
 
-def _render(context: Mapping[str, Any]) -> str:
+def rendered(template: str, context: Mapping[str, Any]) -> str:
+    """A template of this package as a page, with the style sheet in it."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("promptlab.report", "."),
         autoescape=True,
@@ -212,8 +214,7 @@ def _render(context: Mapping[str, Any]) -> str:
     )
     environment.filters["nice"] = nice
     css = resources.files("promptlab.report").joinpath("report.css").read_text(encoding="utf-8")
-    template = environment.get_template("report.html.j2")
-    return template.render(**context, css=Markup(css))
+    return environment.get_template(template).render(**context, css=Markup(css))
 
 
 def nice(text: str) -> str:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jinja2
 import pandas as pd
 from markupsafe import Markup
 
@@ -16,7 +14,7 @@ from promptlab.analysis import summary_words as words
 from promptlab.errors import UserError
 from promptlab.report import numbers as say
 from promptlab.report import pictures
-from promptlab.report.page import nice
+from promptlab.report.page import rendered
 from promptlab.report.summary_rows import (
     cell_rows,
     gain,
@@ -71,7 +69,8 @@ def write_summary_report(
             if len(frame):
                 frame.to_csv(folder / "tables" / f"{stem}.csv", index=False, lineterminator="\n")
         page = folder / "index.html"
-        page.write_text(_render(_context(found, name, places, conditions)), encoding="utf-8")
+        text = rendered("summary.html.j2", _context(found, name, places, conditions))
+        page.write_text(text, encoding="utf-8")
     except OSError as error:
         where = error.filename or folder
         raise UserError(f"cannot write the report: {where}: {error.strerror}") from None
@@ -233,14 +232,3 @@ def _methods(found: SummaryAnalysis) -> list[str]:
         + "; it is dominated by the tasks with the smallest baselines."
     )
     return out
-
-
-def _render(context: dict[str, Any]) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("promptlab.report", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters["nice"] = nice
-    css = resources.files("promptlab.report").joinpath("report.css").read_text(encoding="utf-8")
-    return environment.get_template("summary.html.j2").render(**context, css=Markup(css))

@@ -1,0 +1,196 @@
+"""`promptlab reproduce`: a paper's experiments on any model, and the dossier of its claims."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from promptlab.cli._app import EXIT_CODES, Limit, Models, SetValues, app
+
+if TYPE_CHECKING:
+    from promptlab.plan import Plan
+    from promptlab.recipes import Planned, Recipe
+    from promptlab.runs import Run
+
+
+@app.command(epilog=EXIT_CODES)
+def reproduce(
+    paper: Annotated[
+        str,
+        typer.Argument(
+            metavar="PAPER",
+            help="emotionprompt, negativeprompt, or the folder of a recipe of your own.",
+            show_default=False,
+        ),
+    ],
+    model: Models = None,
+    limit: Limit = None,
+    protocol: Annotated[
+        str,
+        typer.Option(
+            help="controlled (paired, seeded, with neutral controls) or as-published.",
+            metavar="NAME",
+        ),
+    ] = "controlled",
+    part: Annotated[
+        list[str] | None,
+        typer.Option("--part", metavar="NAME", help="Only this experiment (repeatable)."),
+    ] = None,
+    set_values: SetValues = None,
+    from_runs: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="FOLDER",
+            help="Ask nothing: write the dossier of the runs in this folder, whoever made them.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the dossier.  [default: PAPER-PROTOCOL in the runs folder]"),
+    ] = None,
+    recalled: Annotated[
+        bool, typer.Option("--recalled", help="Show published values nobody saw in a source.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the plans.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask before paid requests.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
+) -> None:
+    """Repeat a paper's experiments and put its claims to the test.
+
+    Plans every experiment of the recipe, prints what it would ask and cost, asks, and writes the
+    dossier: a page to quote, each claim with a verdict, the paper's tables and figures with ours
+    beside theirs, as HTML, CSV, LaTeX, PDF and SVG. Answers are kept; the same command goes on
+    after Ctrl-C, and asks nothing twice.
+
+    A first look, on this machine, without a key:
+
+        promptlab reproduce emotionprompt --model local/smollm2-135m --limit 5 --part ii-few-shot
+    """
+    from promptlab import settings
+    from promptlab.recipes import load_recipe
+    from promptlab.reproducing import plans, runs_in, write_dossier
+
+    recipe = load_recipe(paper)
+    recipe.protocol(protocol)
+    if from_runs is not None:
+        runs = runs_in(from_runs)
+        folder = out or from_runs / f"{recipe.name}-{protocol}"
+    else:
+        experiments = recipe.experiments(
+            protocol, models=model or (), limit=limit, parts=part or (), set_values=set_values or ()
+        )
+        built = plans(experiments)
+        paid = _say_plans(experiments, built, quiet=quiet)
+        if dry_run:
+            return
+        _agree(paid, yes=yes)
+        runs = _ask(experiments, quiet=quiet)
+        folder = out or settings.runs_dir() / f"{recipe.name}-{protocol}"
+    page = write_dossier(recipe, protocol, runs, folder, recalled=recalled)
+    if not quiet:
+        _say_verdicts(recipe, folder)
+        typer.echo(f"dossier: {page}")
+    codes = [_exit_code(run) for run in runs] if from_runs is None else []
+    if any(codes):
+        raise typer.Exit(max(codes))
+
+
+def _say_plans(experiments: Sequence[Planned], built: Sequence[Plan], *, quiet: bool) -> bool:
+    """Print one line for each experiment and model; returns whether anything may cost money."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from promptlab import settings
+    from promptlab.estimate import estimate
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("experiment", "model", "answers", "requests", "to ask", "tokens ≈", "cost ≤"):
+        table.add_column(name, justify="left" if name in ("experiment", "model") else "right")
+    total, paid, unknown = 0.0, False, False
+    for experiment, plan in zip(experiments, built, strict=True):
+        for m in estimate(plan, settings.store_path()):
+            unknown |= m.cost_usd is None
+            total += m.cost_usd or 0.0
+            paid |= m.requests > m.stored and m.cost_usd != 0
+            table.add_row(
+                experiment.name,
+                m.model,
+                f"{plan.n_planned // len(plan.models):,}",
+                f"{m.requests:,}",
+                f"{m.requests - m.stored:,}",
+                f"{m.prompt_tokens + m.completion_tokens:,}",
+                "unknown" if m.cost_usd is None else f"${m.cost_usd:,.2f}",
+            )
+    if not quiet:
+        console = Console(highlight=False)
+        console.print(table)
+        more = " and what has no known price" if unknown else ""
+        console.print(f"at most ${total:,.2f}{more}, over {len(experiments)} experiments")
+    return paid
+
+
+def _agree(paid: bool, *, yes: bool) -> None:
+    """Ask a person before anything may cost money.
+
+    Raises:
+        UserError: nobody is there to ask.
+    """
+    from promptlab.errors import UserError
+
+    if not paid or yes:
+        return
+    if not sys.stdin.isatty():
+        raise UserError("these requests may cost money; add --yes to send them")
+    typer.confirm("Send these requests?", abort=True)
+
+
+def _ask(experiments: Sequence[Planned], *, quiet: bool) -> list[Run]:
+    """Run every experiment; a signal ends all of them with what is there kept."""
+    from promptlab.cli._interrupt import interruptible
+    from promptlab.cli._progress import progress
+    from promptlab.cli.run import run_watched
+    from promptlab.reproducing import conclude
+
+    runs = []
+    for n, experiment in enumerate(experiments, 1):
+        if not quiet:
+            typer.echo(f"{n} of {len(experiments)}: {experiment.name}")
+        with interruptible() as interruption, progress(quiet=quiet, json=False) as watch:
+            handle, interrupted = run_watched(experiment.spec, watch, interruption, analysis=False)
+            if interrupted:
+                again = shlex.join(["promptlab", *sys.argv[1:]])
+                typer.echo(f"interrupted; every answer is kept, to go on type: {again}", err=True)
+                raise typer.Exit(interruption.exit_code)
+            assert handle is not None
+            conclude(handle)
+        runs.append(handle)
+    return runs
+
+
+def _say_verdicts(recipe: Recipe, folder: Path) -> None:
+    """Print each claim with its verdict."""
+    import pandas as pd
+    from rich.console import Console
+    from rich.table import Table
+
+    found = pd.read_csv(folder / "tables" / "claims.csv", keep_default_na=False)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in (f"claim of {recipe.paper.short}", "verdict", "why"):
+        table.add_column(name, overflow="fold")
+    for _, row in found.iterrows():
+        table.add_row(str(row["id"]), str(row["verdict"]), str(row["why"]))
+    Console(highlight=False).print(table)
+
+
+def _exit_code(run: Run) -> int:
+    from promptlab.cli.run import exit_code
+
+    return exit_code(run.status)

@@ -1,0 +1,332 @@
+"""The dossier of a paper: a page to quote, the claims with verdicts, every table and figure.
+
+index.html  dossier.json  dossier.tex  tables/*.csv  tables/*.tex  figures/*.{pdf,svg,png}
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pandas as pd
+from markupsafe import Markup
+
+from promptlab.analysis import papers
+from promptlab.analysis.papers import Evidence, Finding, figures
+from promptlab.errors import UserError
+from promptlab.report import dossier_rows as rows
+from promptlab.report import pictures
+from promptlab.report.dossier_words import not_asked, quotable, settings_sentence
+from promptlab.report.page import rendered
+from promptlab.report.tables import Table
+from promptlab.report.tex import tex
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from promptlab.recipes import Recipe
+    from promptlab.runs import Run
+
+__all__ = ["Dossier", "write"]
+
+
+@dataclass(frozen=True)
+class Dossier:
+    """What is known of a paper from some runs.
+
+    Attributes:
+        recipe: of the paper.
+        protocol: which of its protocols was followed.
+        evidence: the runs' scores under the protocol of scoring that decides.
+        second: the same answers under a second way of scoring, or None.
+        runs: the runs.
+        published: the paper's values.
+    """
+
+    recipe: Recipe
+    protocol: str
+    evidence: Evidence
+    second: Evidence | None
+    runs: Sequence[Run]
+    published: pd.DataFrame
+
+    @cached_property
+    def findings(self) -> list[Finding]:
+        """Every claim with its verdict."""
+        return [papers.judge(c, self.evidence) for c in self.recipe.claims]
+
+    @cached_property
+    def second_findings(self) -> list[Finding]:
+        """The same under the second way of scoring; empty if there is none."""
+        if self.second is None or not self.second.settings:
+            return []
+        return [papers.judge(c, self.second) for c in self.recipe.claims]
+
+    @cached_property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """The tables behind the page, by name."""
+        ours = self.evidence
+        found = {
+            "claims": papers.claims_frame(self.findings),
+            "main": papers.main_table(ours),
+            "models": papers.model_table(ours),
+            "stimuli": papers.stimulus_table(ours),
+            "shots": papers.shots_table(ours),
+            "combinations": papers.combination_table(ours),
+            "temperatures": papers.temperature_table(ours),
+        }
+        if self.second_findings:
+            found["claims_second_scoring"] = papers.claims_frame(self.second_findings)
+        return found
+
+
+def write(dossier: Dossier, folder: Path) -> Path:
+    """Write a dossier; returns the path of its page. The same runs give the same bytes.
+
+    Raises:
+        UserError: the folder cannot be written to.
+    """
+    folder = Path(folder)
+    try:
+        for name in ("tables", "figures"):
+            shutil.rmtree(folder / name, ignore_errors=True)
+            (folder / name).mkdir(parents=True)
+        drawn = _draw(dossier, folder / "figures")
+        shown = _shown(dossier)
+        _write_tables(dossier, shown, folder / "tables")
+        document = _document(dossier, shown, drawn)
+        (folder / "dossier.tex").write_text(document, encoding="utf-8")
+        (folder / "dossier.json").write_bytes(
+            orjson.dumps(_about(dossier), option=orjson.OPT_INDENT_2)
+        )
+        page = folder / "index.html"
+        page.write_text(rendered("dossier.html.j2", _context(dossier, shown, drawn)), "utf-8")
+    except OSError as error:
+        where = error.filename or folder
+        raise UserError(f"cannot write the dossier: {where}: {error.strerror}") from None
+    return page
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """A table of the page."""
+
+    name: str
+    title: str
+    about: str
+    table: Table
+
+
+def _shown(dossier: Dossier) -> list[_Shown]:
+    """The tables that have rows, in the order of the page."""
+    t, published = dossier.tables, dossier.published
+    short = dossier.recipe.paper.short
+    every = [
+        _Shown(
+            "main",
+            "Main table",
+            "Scores in points: Instruction Induction raw, BIG-Bench as the normalised preferred "
+            "metric. The last row of ours is what the best stimulus of each task would score on "
+            "average if no prompt did anything.",
+            rows.main_rows(t["main"], published),
+        ),
+        _Shown(
+            "models",
+            "Gains by model and setting",
+            "In points over the original, with 95 % intervals over tasks. The fifth column chooses "
+            "the stimulus of a task on four fifths of its items and measures it on the rest.",
+            rows.model_rows(t["models"]),
+        ),
+        _Shown(
+            "models_published",
+            f"Gains by model as published by {short}",
+            "Zero-shot, human instructions, Instruction Induction: best stimulus of each task.",
+            rows.published_model_rows(published),
+        ),
+        _Shown(
+            "stimuli",
+            "Stimuli",
+            "Gain of each stimulus in points over the original, over the settings of its "
+            "benchmark; intervals and p values hold for all stimuli of a benchmark together. "
+            "Beside it, what a neutral sentence of the same length gains.",
+            rows.stimulus_rows(t["stimuli"]),
+        ),
+        _Shown(
+            "shots",
+            "Zero-shot and few-shot",
+            "Gain of the average stimulus in points.",
+            rows.shots_rows(t["shots"]),
+        ),
+        _Shown(
+            "combinations",
+            "Combinations of stimuli",
+            "Gain in points over the original.",
+            rows.combination_rows(t["combinations"]),
+        ),
+        _Shown(
+            "temperatures",
+            "Temperature",
+            "Gain of the average stimulus in points over the original at the same temperature.",
+            rows.temperature_rows(t["temperatures"]),
+        ),
+        _Shown(
+            "truthfulqa_published",
+            f"TruthfulQA as published by {short}",
+            "Shares of answers judged true and informative, in per cent; the judges do not exist "
+            "any more.",
+            rows.truthfulqa_rows(published),
+        ),
+    ]
+    return [s for s in every if s.table.rows]
+
+
+def _figures(dossier: Dossier) -> Iterator[tuple[str, str, Callable[[], Axes]]]:
+    """(name, caption, how to draw it) of every figure that has data."""
+    t = dossier.tables
+    if t["claims"]["estimate"].notna().any():
+        yield (
+            "claims",
+            "Every claim that these runs test, on the scale of its published effect.",
+            lambda: figures.claims(t["claims"]),
+        )
+    yield (
+        "gains",
+        "Gains by setting. Choosing the best stimulus of each task on the items that it is "
+        "measured on (open circles) gains as much as the grey bar without any effect.",
+        lambda: figures.gains(t["models"]),
+    )
+    for (model, benchmark), part in t["stimuli"].groupby(["model", "benchmark"], sort=False):
+        several = len(t["stimuli"][["model", "benchmark"]].drop_duplicates()) > 1
+        stem = f"stimuli_{pictures.slug(f'{model}_{benchmark}')}" if several else "stimuli"
+        suite = rows.SUITES.get(str(benchmark), str(benchmark))
+        yield (
+            stem,
+            f"Each stimulus and its neutral sentence: {model}, {suite}.",
+            lambda part=part: figures.stimuli(part),  # type: ignore[misc]
+        )
+    if len(t["shots"]):
+        yield (
+            "shots",
+            "The average stimulus without and with demonstrations.",
+            (lambda: figures.shots(t["shots"])),
+        )
+    for model, part in t["combinations"].groupby("model", sort=False):
+        yield (
+            f"combinations_{pictures.slug(str(model))}",
+            f"Single stimuli (light) and combinations: {model}.",
+            lambda part=part: figures.combinations(part),  # type: ignore[misc]
+        )
+    if len(t["temperatures"]):
+        yield (
+            "temperatures",
+            "The average stimulus by temperature.",
+            (lambda: figures.temperatures(t["temperatures"])),
+        )
+    sizes = _published_sizes(dossier.published)
+    ours = t["models"]
+    ours = ours[
+        (ours["benchmark"] == "instruction_induction")
+        & (ours["shots"] == 0)
+        & (ours["base"] == "human")
+    ]
+    if len(sizes) and ours["size"].notna().any():
+        yield (
+            "sizes",
+            "Gain of the best stimulus of each task by size of the model, zero-shot.",
+            (lambda: figures.sizes(ours, sizes)),
+        )
+
+
+def _published_sizes(published: pd.DataFrame) -> pd.DataFrame:
+    from promptlab.analysis.papers.tables import size_of
+
+    found = published[(published["table"] == "models") & (published["quantity"] == "gain of best")]
+    sizes = [size_of(str(size)) for size in found["row"]]
+    out = pd.DataFrame({"model": found["model"], "size": sizes, "gain": found["value"]})
+    return out[out["size"].notna()]
+
+
+def _draw(dossier: Dossier, folder: Path) -> list[dict[str, Any]]:
+    drawn = []
+    for name, caption, draw in _figures(dossier):
+        figure = draw().get_figure(root=True)
+        assert figure is not None
+        svg = pictures.save(figure, folder / name)
+        markup = Markup(pictures.inline_svg(svg, name, caption))
+        drawn.append({"id": name, "file": name, "caption": caption, "svg": markup})
+    return drawn
+
+
+def _write_tables(dossier: Dossier, shown: Sequence[_Shown], folder: Path) -> None:
+    for name, frame in dossier.tables.items():
+        if len(frame):
+            frame.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
+    dossier.published.to_csv(folder / "published.csv", index=False, lineterminator="\n")
+    for s in [_Shown("claims", "Claims", "", rows.claim_rows(dossier.findings)), *shown]:
+        caption = f"{dossier.recipe.paper.short}: {s.title}. {s.about}".strip()
+        text = tex(s.table, caption=caption, label=f"tab:{s.name}")
+        (folder / f"{s.name}.tex").write_text(text, encoding="utf-8")
+
+
+def _document(dossier: Dossier, shown: Sequence[_Shown], drawn: Sequence[Mapping[str, Any]]) -> str:
+    """A LaTeX document of all tables and figures, to compile in the dossier's folder."""
+    body = [rf"\input{{tables/{name}.tex}}" for name in ("claims", *(s.name for s in shown))]
+    body += [
+        "\\begin{figure}[p]\\centering\n"
+        f"\\includegraphics[width=\\linewidth,height=.8\\textheight,keepaspectratio]"
+        f"{{figures/{f['file']}.pdf}}\n\\end{{figure}}"
+        for f in drawn
+    ]
+    text = "\n\\clearpage\n".join(body)
+    return (
+        "\\documentclass[a4paper,landscape]{article}\n"
+        "\\usepackage[T1]{fontenc}\n\\usepackage[utf8]{inputenc}\n"
+        "\\usepackage{booktabs,graphicx}\n\\usepackage[margin=15mm]{geometry}\n"
+        f"\\begin{{document}}\n{text}\n\\end{{document}}\n"
+    )
+
+
+def _about(dossier: Dossier) -> dict[str, Any]:
+    """What the dossier was made from, for programs."""
+    return {
+        "paper": dossier.recipe.name,
+        "protocol": dossier.protocol,
+        "runs": [{"run": r.path.name, "digest": r.lock["digest"]} for r in dossier.runs],
+        "verdicts": {f.claim.id: f.verdict for f in dossier.findings},
+    }
+
+
+def _context(
+    dossier: Dossier, shown: Sequence[_Shown], drawn: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    paper = dossier.recipe.paper
+    second = {f.claim.id: f for f in dossier.second_findings}
+    flips = [
+        (f, second[f.claim.id])
+        for f in dossier.findings
+        if f.claim.id in second and second[f.claim.id].verdict != f.verdict
+    ]
+    used = [n for n in ("main", "models", "truthfulqa") if n in set(dossier.published["table"])]
+    return {
+        "paper": paper,
+        "protocol": dossier.protocol,
+        "protocol_about": dossier.recipe.protocol(dossier.protocol).description,
+        "quotable": quotable(dossier.findings, dossier.evidence, paper.short),
+        "settings": settings_sentence(dossier.evidence),
+        "claims": rows.claim_rows(dossier.findings),
+        "findings": dossier.findings,
+        "flips": flips,
+        "second_protocol": dossier.recipe.protocol(dossier.protocol).second_protocol,
+        "shown": shown,
+        "figures": drawn,
+        "statuses": rows.statuses(dossier.published, used),
+        "not_known": paper.not_known,
+        "not_asked": not_asked(dossier.findings),
+        "runs": [{"name": r.path.name, "digest": r.lock["digest"][:12]} for r in dossier.runs],
+        "status_words": rows.STATUS,
+    }

@@ -1,0 +1,272 @@
+"""The tables of a dossier as text: ours beside the paper's, in points of 100."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pandas as pd
+
+from promptlab.analysis.papers.claims import Finding
+from promptlab.report import numbers as say
+from promptlab.report.tables import Row, Table
+
+__all__ = [
+    "claim_rows",
+    "combination_rows",
+    "main_rows",
+    "model_rows",
+    "published_model_rows",
+    "shots_rows",
+    "statuses",
+    "stimulus_rows",
+    "temperature_rows",
+    "truthfulqa_rows",
+]
+
+SUITES = {
+    "instruction_induction": "Instruction Induction",
+    "bigbench": "BIG-Bench",
+    "truthfulqa": "TruthfulQA",
+    "open_questions": "Open questions",
+}
+_ROWS = {
+    "original": "Original",
+    "zero_shot_cot": "Zero-shot CoT",
+    "ape": "APE instruction",
+    "average": "Stimuli, average",
+    "best": "Stimuli, best per task",
+    "best_without_effect": "Best per task, no effect at all",
+}
+STATUS = {
+    "CONFIRMED": "confirmed",
+    "CONFIRMED_SECONDARY": "transcribed",
+    "UNCONFIRMED_RECALLED": "recalled",
+}
+
+
+def claim_rows(findings: Sequence[Finding]) -> Table:
+    """Every claim: published, ours as they compute it, chance, ours with interval, verdict."""
+    rows = []
+    for f in findings:
+        unit = {"percent": " %", "points": "", "tasks": " tasks"}[f.claim.unit]
+        chance = say.DASH
+        if math.isfinite(f.chance):
+            chance = f"{_number(f.chance)} (95 %: {_number(f.chance_upper)}){unit.strip()}".strip()
+        ours = say.DASH
+        if math.isfinite(f.estimate):
+            ours = f"{_number(f.estimate)}{unit} {say.interval(f.lower / 100, f.upper / 100)}"
+        rows.append(
+            Row(
+                (
+                    f.claim.id,
+                    f"{f.claim.published:+g}{unit}".replace("-", "−"),
+                    STATUS[f.claim.status],
+                    f"{_number(f.as_published)}{unit}" if _known(f.as_published) else say.DASH,
+                    chance,
+                    ours.strip(),
+                    f.verdict,
+                ),
+                group=SUITES.get(f.claim.benchmark, f.claim.benchmark),
+            )
+        )
+    columns = (
+        *("Claim", "Published", "Status", "Ours, their way", "No effect, their way"),
+        *("Ours [95 % interval]", "Verdict"),
+    )
+    return Table(columns, "lrlrrrl", rows)
+
+
+def main_rows(ours: pd.DataFrame, published: pd.DataFrame) -> Table:
+    """The main table: rows as the paper's, our models first, then the paper's."""
+    theirs = published[published["table"] == "main"]
+    models = list(dict.fromkeys(ours["model"]))
+    known = list(dict.fromkeys(theirs["model"]))
+    rows: list[Row] = []
+    for (benchmark, few, base), part in ours.groupby(
+        [ours["benchmark"], ours["shots"] > 0, ours["base"]], sort=False
+    ):
+        shots = "few" if few else "zero"
+        mine = {(r["model"], r["row"]): r["value"] for _, r in part.iterrows()}
+        paper = {
+            (r["model"], r["row"]): r["value"]
+            for _, r in theirs[
+                (theirs["benchmark"] == benchmark)
+                & (theirs["shots"] == shots)
+                & (theirs["base"] == base)
+            ].iterrows()
+        }
+        kind = "APE" if base == "ape" else "human"
+        group = f"{SUITES.get(str(benchmark), str(benchmark))}, {shots}-shot, {kind} instructions"
+        for key, name in _ROWS.items():
+            cells = [_score(mine.get((m, key))) for m in models]
+            cells += [_score(paper.get((m, key))) for m in known]
+            if any(c != say.DASH for c in cells):
+                rows.append(Row((name, *cells), group=group))
+    columns = ("Prompt", *(f"Ours: {m}" for m in models), *(f"Paper: {m}" for m in known))
+    return Table(columns, "l" + "r" * (len(columns) - 1), rows)
+
+
+def model_rows(table: pd.DataFrame) -> Table:
+    """Gains by model and setting, in points."""
+    rows = [
+        Row(
+            (
+                _setting(r),
+                _score(r["original"]),
+                _gain(r, "average_gain"),
+                _number(r["best_gain"]),
+                f"{_number(r['best_chance'])} (95 %: {_number(r['best_chance_upper'])})",
+                _gain(r, "chosen_gain"),
+                say.count(r["n_tasks"]),
+            ),
+            group=str(r["model"]),
+        )
+        for _, r in table.iterrows()
+    ]
+    columns = (
+        *("Setting", "Original", "Average stimulus", "Best per task", "The same, no effect"),
+        *("Best per task, chosen on other items", "Tasks"),
+    )
+    return Table(columns, "lrrrrrr", rows)
+
+
+def published_model_rows(published: pd.DataFrame) -> Table:
+    """The paper's gains by model: best stimulus of each task minus original, zero-shot."""
+    rows = []
+    table = published[published["table"] == "models"]
+    for model, part in table.groupby("model", sort=False):
+        value = dict(zip(part["quantity"], part["value"], strict=True))
+        first = part.iloc[0]
+        rows.append(
+            Row(
+                (
+                    str(model),
+                    str(first["row"]),
+                    _score(value.get("original")),
+                    _number(value.get("gain of best", math.nan)),
+                    STATUS[str(first["status"])],
+                )
+            )
+        )
+    return Table(("Model", "Size", "Original", "Best per task", "Status"), "lrrrl", rows)
+
+
+def stimulus_rows(table: pd.DataFrame) -> Table:
+    """What each stimulus gains, and its neutral sentence."""
+    rows = [
+        Row(
+            (
+                str(r["stimulus"]),
+                _number(r["gain"]),
+                say.interval(r["lower"] / 100, r["upper"] / 100),
+                say.pvalue(r["p_adjusted"]),
+                _number(r["control_gain"]),
+                say.count(r["n_tasks"]),
+            ),
+            group=f"{r['model']}, {SUITES.get(str(r['benchmark']), str(r['benchmark']))}",
+        )
+        for _, r in table.iterrows()
+    ]
+    columns = ("Stimulus", "Gain", "95 % interval", "p adj.", "Its neutral sentence", "Tasks")
+    return Table(columns, "lrrrrr", rows)
+
+
+def shots_rows(table: pd.DataFrame) -> Table:
+    """Gains of the average stimulus without and with demonstrations."""
+    rows = [
+        Row(
+            (
+                f"{r['model']}, {r['base']}",
+                _gain(r, "zero"),
+                _gain(r, "few"),
+                _gain(r, "difference"),
+                say.count(r["n_tasks"]),
+            ),
+            group=SUITES.get(str(r["benchmark"]), str(r["benchmark"])),
+        )
+        for _, r in table.iterrows()
+    ]
+    return Table(("Model", "Zero-shot", "Few-shot", "Difference", "Tasks"), "lrrrr", rows)
+
+
+def combination_rows(table: pd.DataFrame) -> Table:
+    """Gains of combinations of stimuli."""
+    rows = [
+        Row(
+            (str(r["condition"]), _gain(r, "gain"), say.count(r["n_tasks"])),
+            group=f"{r['model']}, {r['parts']:.0f} at once",
+        )
+        for _, r in table.sort_values(["model", "parts"], kind="stable").iterrows()
+    ]
+    return Table(("Stimuli", "Gain [95 % interval]", "Tasks"), "lrr", rows)
+
+
+def temperature_rows(table: pd.DataFrame) -> Table:
+    """Gains by temperature of sampling."""
+    rows = [
+        Row(
+            (
+                f"{r['temperature']:g}",
+                _score(r["original"]),
+                _gain(r, "gain"),
+                _number(r["best"]),
+                _number(r["best_chance"]),
+                say.count(r["n_tasks"]),
+            ),
+            group=str(r["model"]),
+        )
+        for _, r in table.iterrows()
+    ]
+    columns = (
+        *("Temperature", "Original", "Average stimulus", "Best per task"),
+        *("The same, no effect", "Tasks"),
+    )
+    return Table(columns, "rrrrrr", rows)
+
+
+def truthfulqa_rows(published: pd.DataFrame) -> Table:
+    """The paper's table of TruthfulQA: shares judged true and informative."""
+    table = published[published["table"] == "truthfulqa"]
+    models = list(dict.fromkeys(table["model"]))
+    kinds = list(dict.fromkeys(table["quantity"]))
+    value = {(r["row"], r["model"], r["quantity"]): r["value"] for _, r in table.iterrows()}
+    rows = [
+        Row((_ROWS.get(row, row), *(_score(value.get((row, m, k))) for m in models for k in kinds)))
+        for row in dict.fromkeys(table["row"])
+    ]
+    columns = ("Prompt", *(f"{m}, {k}" for m in models for k in kinds))
+    return Table(columns, "l" + "r" * (len(columns) - 1), rows)
+
+
+def _setting(row: Any) -> str:
+    shots = "few-shot" if row["shots"] else "zero-shot"
+    base = "APE" if row["base"] == "ape" else row["base"]
+    return f"{SUITES.get(str(row['benchmark']), str(row['benchmark']))}, {shots}, {base}"
+
+
+def _gain(row: Any, name: str) -> str:
+    if not _known(row[name]):
+        return say.DASH
+    ends = say.interval(row[f"{name}_lower"] / 100, row[f"{name}_upper"] / 100)
+    return f"{_number(row[name])} {ends}".strip()
+
+
+def _number(points: float) -> str:
+    return say.signed(points / 100)
+
+
+def _score(points: float | None) -> str:
+    return say.DASH if points is None or not _known(points) else f"{points:.2f}".replace("-", "−")
+
+
+def _known(value: float) -> bool:
+    return math.isfinite(value)
+
+
+def statuses(published: pd.DataFrame, tables: Iterable[str]) -> list[str]:
+    """Which statuses the published values of some tables have, with how many of each."""
+    part = published[published["table"].isin(list(tables))]
+    counts = part["status"].value_counts()
+    return [f"{n} {STATUS[str(status)]}" for status, n in counts.items()]

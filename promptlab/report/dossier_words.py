@@ -1,0 +1,80 @@
+"""The sentences of a dossier."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+from promptlab.analysis.papers import Evidence, Finding, as_published
+from promptlab.report import numbers as say
+
+__all__ = ["not_asked", "quotable", "settings_sentence"]
+
+_SUITES = {"instruction_induction": "Instruction Induction", "bigbench": "BIG-Bench"}
+
+
+def quotable(findings: Sequence[Finding], evidence: Evidence, short: str) -> list[str]:
+    """A page that a reader can quote: verdicts, the main numbers, and what chance would give."""
+    tested = [f for f in findings if f.settings or f.n_tasks]
+    counts = Counter(f.verdict for f in tested)
+    verdicts = [
+        f"{counts[v]} {w}"
+        for v, w in (
+            ("reproduced", "reproduced"),
+            ("not reproduced", "not reproduced"),
+            ("cannot tell", "undecided"),
+        )
+        if counts[v]
+    ]
+    models = say.joined([str(m) for m in evidence.models])
+    out = [
+        f"Of {say.plural(len(findings), 'claim')} of {short}, {len(tested)} could be put to the "
+        f"test on {models}: {say.joined(verdicts)}."
+        if tested
+        else f"None of the {len(findings)} claims of {short} could be put to the test on {models}."
+    ]
+    for benchmark in dict.fromkeys(s.benchmark for s in evidence.where()):
+        out += _benchmark(evidence, benchmark)
+    return [say.typeset(s) for s in out]
+
+
+def _benchmark(evidence: Evidence, benchmark: str) -> list[str]:
+    settings = evidence.where(benchmark)
+    best = as_published(settings, "best", "points")
+    average = as_published(settings, "average", "points")
+    suite = _SUITES.get(benchmark, benchmark)
+    stimuli = max(len(s.stimuli) for s in settings)
+    words = (
+        f"On {suite}, the best of {stimuli} stimuli for each task, chosen and measured on the same "
+        f"items as the paper does it, scores {100 * best.value:+.1f} points over the original. If "
+        f"no sentence did anything it would score {100 * best.mean:+.1f} on average, and up to "
+        f"{100 * best.upper:+.1f} in 95 % of experiments."
+    )
+    found = [words]
+    if math.isfinite(average.value):
+        found.append(
+            f"The average stimulus scores {100 * average.value:+.1f} points over the original "
+            f"there."
+        )
+    return found
+
+
+def settings_sentence(evidence: Evidence) -> str:
+    """What was asked: models, settings, tasks, items."""
+    parts = []
+    for s in evidence.where():
+        suite = _SUITES.get(s.benchmark, s.benchmark)
+        items = s.contest[0].shape[0]
+        parts.append(
+            f"{s.model}: {suite}, {s.label}, {say.plural(len(s.tasks), 'task')}, "
+            f"{say.plural(items, 'item')}, {say.plural(len(s.stimuli), 'stimulus', 'stimuli')}"
+        )
+    return "; ".join(parts) + "."
+
+
+def not_asked(findings: Sequence[Finding]) -> list[str]:
+    """Claims that these runs do not touch, and what it would take."""
+    return [
+        f"{f.claim.id}: {f.why}" for f in findings if not f.settings and not f.n_tasks and f.why
+    ]

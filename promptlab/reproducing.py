@@ -1,0 +1,121 @@
+"""From a recipe to the dossier: run the experiments, gather what they say, write it up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from promptlab.conclude import analyse_run, tasks_table
+from promptlab.errors import NothingScored, UserError
+from promptlab.plan import Plan
+from promptlab.planning import build_plan
+from promptlab.recipes import Planned, Recipe
+from promptlab.runs import Run, list_runs
+from promptlab.spec import load_spec
+
+if TYPE_CHECKING:
+    from promptlab.analysis.papers import Evidence, Part
+
+__all__ = ["conclude", "evidence", "part_of", "plans", "runs_in", "write_dossier"]
+
+
+def plans(experiments: Sequence[Planned]) -> list[Plan]:
+    """The plans of a recipe's experiments, checked before any of them is asked.
+
+    Raises:
+        MissingData: a suite's files are not there; says the command to type.
+    """
+    return [build_plan(e.spec) for e in experiments]
+
+
+def runs_in(folder: Path) -> list[Run]:
+    """Runs with scores in a folder, oldest first.
+
+    Raises:
+        UserError: there is none.
+    """
+    found = [run for run in list_runs(folder) if (run.path / "scores.parquet").is_file()]
+    if not found:
+        raise UserError(f"{folder} holds no run with scores; name a folder of run directories")
+    return found
+
+
+def part_of(run: Run, *, recipe: Recipe) -> Part:
+    """A run as a part of a recipe: what kind of instruction it has, and which table it is for.
+
+    A run that was made by the recipe is known by its name; any other is told by its own spec.
+    """
+    from promptlab.analysis.papers import Part
+
+    known = {
+        e.spec.experiment.name: e.part
+        for protocol in recipe.paper.protocols
+        for e in recipe.experiments(protocol)
+    }
+    experiment = load_spec(run.path / "spec.yaml").experiment
+    given = known.get(run.name)
+    temperatures = {
+        float({**experiment.params, **model.params}.get("temperature", 0))
+        for model in experiment.models
+    }
+    conditions = run.conditions()
+    combined = conditions["condition"].str.contains("+", regex=False).any()
+    return Part(
+        name=run.name,
+        scores=run.scores(),
+        conditions=conditions,
+        tasks=tasks_table(run),
+        role=given.role if given else "combinations" if combined else "main",
+        base=given.base if given else "ape" if experiment.instructions == "ape" else "human",
+        temperature=min(temperatures),
+    )
+
+
+def evidence(recipe: Recipe, runs: Sequence[Run], *, protocol: str | None = None) -> Evidence:
+    """What runs say of a paper, under the scoring protocol that decides or under another.
+
+    Raises:
+        UserError: no run has a stimulus of the paper and the original.
+    """
+    from promptlab.analysis.papers import gather
+
+    parts = [part_of(run, recipe=recipe) for run in runs]
+    return gather(parts, recipe.paper.library, protocol=protocol)
+
+
+def conclude(run: Run) -> None:
+    """Analyse a run whose answers are there; one without a single score stays as it is."""
+    try:
+        analyse_run(run)
+    except NothingScored:
+        return
+
+
+def write_dossier(
+    recipe: Recipe, protocol: str, runs: Sequence[Run], folder: Path, *, recalled: bool = False
+) -> Path:
+    """Write the dossier of finished runs; returns the path of its page.
+
+    Args:
+        recipe: of the paper.
+        protocol: which of its protocols the runs followed.
+        runs: finished runs.
+        folder: made if absent; an earlier dossier in it is replaced.
+        recalled: show published values that were only recalled, too.
+
+    Raises:
+        UserError: nothing to report, or the folder cannot be written to.
+    """
+    from promptlab.report.dossier import Dossier, write
+
+    second = recipe.protocol(protocol).second_protocol
+    dossier = Dossier(
+        recipe=recipe,
+        protocol=protocol,
+        evidence=evidence(recipe, runs),
+        second=evidence(recipe, runs, protocol=second) if second else None,
+        runs=tuple(runs),
+        published=recipe.published(recalled=recalled),
+    )
+    return write(dossier, folder)
