@@ -138,7 +138,9 @@ def _settings(claim: Claim, evidence: Evidence) -> tuple[Setting, ...]:
 
 
 def _not_run(claim: Claim) -> Finding:
-    why = claim.needs or f"these runs ask nothing of {claim.benchmark}"
+    shots = " or ".join(f"{s}-shot" for s in claim.shots)
+    base = " or ".join("APE" if b == "ape" else b for b in claim.base)
+    why = claim.needs or f"it takes {claim.benchmark}, {shots}, with {base} instructions"
     return Finding(claim=claim, verdict="cannot tell", why=f"Not run: {why}.")
 
 
@@ -255,13 +257,14 @@ def _with_estimate(claim: Claim, means: TaskMeans, estimand: str, *, relative: b
                 "not lie above 0: a relative gain means nothing there.",
             )
         gain = macro_relative_gain(means.tasks, means.original, means.variant)
-        if gain.note:
-            found = replace(found, why=f"No interval: {gain.note}.")
+        if gain.note in ("undefined", "unbounded"):
+            why = "No interval: the original cannot be told from 0, so a ratio to it has none."
+            found = replace(found, why=why)
         estimate, (lower, upper) = gain.estimate, gain.interval
     else:
         difference = t_interval(means.variant - means.original)
         if difference.note:
-            found = replace(found, why=f"No interval: {difference.note}.")
+            found = replace(found, why=f"No interval over tasks: {difference.note}.")
         estimate, (lower, upper) = difference.estimate, difference.interval
     return replace(found, estimate=100 * estimate, lower=100 * lower, upper=100 * upper)
 

@@ -49,11 +49,12 @@ STATUS = {
 def claim_rows(findings: Sequence[Finding]) -> Table:
     """Every claim: published, ours as they compute it, chance, ours with interval, verdict."""
     rows = []
-    for f in findings:
+    order = list(dict.fromkeys(f.claim.benchmark for f in findings))
+    for f in sorted(findings, key=lambda f: order.index(f.claim.benchmark)):
         unit = {"percent": " %", "points": "", "tasks": " tasks"}[f.claim.unit]
         chance = say.DASH
         if math.isfinite(f.chance):
-            chance = f"{_number(f.chance)} (95 %: {_number(f.chance_upper)}){unit.strip()}".strip()
+            chance = f"{_number(f.chance)}{unit} (95 %: {_number(f.chance_upper)}{unit})"
         ours = say.DASH
         if math.isfinite(f.estimate):
             ours = f"{_number(f.estimate)}{unit} {say.interval(f.lower / 100, f.upper / 100)}"
@@ -66,7 +67,7 @@ def claim_rows(findings: Sequence[Finding]) -> Table:
                     f"{_number(f.as_published)}{unit}" if _known(f.as_published) else say.DASH,
                     chance,
                     ours.strip(),
-                    f.verdict,
+                    f.verdict if f.n_tasks else f"{f.verdict} (not run)",
                 ),
                 group=SUITES.get(f.claim.benchmark, f.claim.benchmark),
             )

@@ -1,0 +1,237 @@
+"""The papers' arithmetic against hand computation, and verdicts against known effects."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from promptlab.analysis import label_permutation, papers
+from promptlab.analysis.papers.tables import size_of
+from promptlab.errors import UnknownName, UserError
+
+STIMULI = [f"EP{k:02d}" for k in range(1, 5)]
+
+
+def part(
+    *,
+    seed: int = 0,
+    tasks: int = 12,
+    items: int = 40,
+    effect: float = 0.0,
+    control: float = 0.0,
+    shots: int = 0,
+    suite: str = "instruction_induction",
+    low: float = 0.0,
+    noisy: float = 0.1,
+    **about: str,
+) -> papers.Part:
+    """A run with a known effect of every stimulus and of every control, in probability."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for t in range(tasks):
+        base = rng.uniform(0.35, 0.6)
+        for i in range(items):
+            skilled = rng.random() < base
+            for condition in ["original", *STIMULI, *(f"{s}-neutral" for s in STIMULI)]:
+                gain = 0.0 if condition == "original" else control if "-" in condition else effect
+                right = skilled if rng.random() > noisy else rng.random() < base
+                right = right or rng.random() < gain / (1 - base)
+                rows.append(("m", f"{suite}/t{t}", condition, shots, f"i{i}", float(right)))
+    columns = ["model", "task", "condition", "shots", "item_id", "score"]
+    conditions = [("original", "original", "none", "", "")]
+    conditions += [(s, "stimulus", "positive", "emotionprompt", "") for s in STIMULI]
+    conditions += [(f"{s}-neutral", "stimulus", "neutral", "neutral", s) for s in STIMULI]
+    return papers.Part(
+        name="run",
+        scores=pd.DataFrame(rows, columns=columns).assign(protocol="p", primary=True),
+        conditions=pd.DataFrame(
+            conditions, columns=["condition", "method", "valence", "library", "matched_to"]
+        ),
+        tasks=pd.DataFrame(
+            {"task": [f"{suite}/t{t}" for t in range(tasks)], "low": low, "high": 1.0}
+        ),
+        **about,
+    )
+
+
+def claim(**changes: object) -> papers.Claim:
+    given: Mapping[str, object] = {
+        "id": "c",
+        "statement": "s",
+        "statistic": "gain_of_best",
+        "published": 8.0,
+        "unit": "percent",
+        "how": "h",
+        "status": "CONFIRMED",
+        "source": "x",
+    }
+    return papers.Claim(**{**given, **changes})  # type: ignore[arg-type]
+
+
+def test_levels_are_those_of_a_hand_computation() -> None:
+    rows = []
+    scores = {
+        "original": [1, 0, 0, 0],
+        "EP01": [1, 1, 0, 0],
+        "EP02": [0, 0, 1, 1],
+    }
+    for condition, values in scores.items():
+        for i, value in enumerate(values):
+            rows.append(("m", f"instruction_induction/t{i // 2}", condition, 0, f"i{i}", value))
+    one = part(tasks=1, items=1)
+    frame = pd.DataFrame(rows, columns=["model", "task", "condition", "shots", "item_id", "score"])
+    given = papers.Part(
+        name="hand",
+        scores=frame.assign(protocol="p", primary=True),
+        conditions=one.conditions,
+        tasks=one.tasks,
+    )
+    (setting,) = papers.gather([given], "emotionprompt").where()
+    # Tasks: original (.5, 0), EP01 (1, 0), EP02 (0, 1).
+    assert setting.observed.original[0] == pytest.approx(0.25)
+    assert setting.observed.average[0] == pytest.approx(0.5)
+    assert setting.observed.best[0] == pytest.approx(1.0)
+    relative = papers.as_published([setting], "best", "relative")
+    assert relative.value == pytest.approx(3.0)
+    assert papers.as_published([setting], "average", "points").value == pytest.approx(0.25)
+
+
+def test_chance_is_that_of_the_label_permutation() -> None:
+    (setting,) = papers.gather([part(items=20)], "emotionprompt").where()
+    items, starts = setting.contest
+    tasks = np.repeat(np.arange(starts.size), np.diff(np.append(starts, items.shape[0])))
+    oracle = label_permutation(items, tasks, n_permutations=4000, seed=5)
+    found = papers.as_published([setting], "best", "points")
+    assert found.value == pytest.approx(oracle.estimate)
+    assert found.mean == pytest.approx(oracle.null_mean, abs=0.004)
+    assert found.upper == pytest.approx(oracle.null_upper, abs=0.008)
+
+
+def test_bigbench_is_in_its_normalised_metric() -> None:
+    raw = papers.gather([part(items=20)], "emotionprompt").where()[0].observed
+    given = part(items=20, suite="bigbench", low=0.25)
+    found = papers.gather([given], "emotionprompt").where()[0].observed
+    for name in ("original", "average", "best"):
+        expected = (getattr(raw, name)[0] - 0.25) / 0.75
+        assert getattr(found, name)[0] == pytest.approx(expected)
+
+
+def test_choosing_and_measuring_on_the_same_items_finds_what_is_not_there() -> None:
+    honest, naive = [], []
+    for seed in range(12):
+        settings = papers.gather([part(seed=seed, noisy=0.3)], "emotionprompt").where()
+        means = papers.task_means(settings, "best")
+        honest.append(float((means.variant - means.original).mean()))
+        naive.append(papers.as_published(settings, "best", "points").value)
+    assert min(naive) > 0.02
+    assert abs(np.mean(honest)) < 0.012
+
+
+@pytest.mark.parametrize(
+    ("given", "verdict", "word"),
+    [
+        ({"effect": 0.15}, "reproduced", "above 0"),
+        ({"effect": 0.15, "control": 0.15}, "cannot tell", "neutral sentences"),
+        ({"items": 100, "tasks": 20, "noisy": 0.02}, "not reproduced", "ruled out"),
+        ({"items": 5, "tasks": 4, "noisy": 0.5}, "cannot tell", "holds both"),
+    ],
+)
+def test_verdicts(given: dict[str, float], verdict: str, word: str) -> None:
+    found = papers.judge(claim(), papers.gather([part(**given)], "emotionprompt"))  # type: ignore[arg-type]
+    assert (found.verdict, word in found.why) == (verdict, True), found.why
+
+
+def test_a_relative_gain_over_chance_level_means_nothing() -> None:
+    given = part(suite="bigbench", low=0.5)
+    evidence = papers.gather([given], "emotionprompt")
+    found = papers.judge(claim(benchmark="bigbench"), evidence)
+    assert found.verdict == "cannot tell"
+    assert "means nothing" in found.why
+
+
+def test_what_was_not_asked_is_said() -> None:
+    evidence = papers.gather([part()], "emotionprompt")
+    for changes in (
+        {"benchmark": "bigbench"},
+        {"shots": ("few",)},
+        {"statistic": "over_method", "method": "zero_shot_cot", "unit": "points"},
+        {"statistic": "few_shot_advantage", "unit": "points"},
+        {"statistic": "tasks_with_larger_share", "unit": "tasks"},
+    ):
+        found = papers.judge(claim(**changes), evidence)
+        assert found.verdict == "cannot tell"
+        assert found.why.startswith("Not run")
+        assert math.isnan(found.estimate)
+    with pytest.raises(UnknownName, match="gain_of_best"):
+        papers.judge(claim(statistic="gain_of_bets"), evidence)
+
+
+def test_few_shot_advantage_is_a_difference_of_gains() -> None:
+    parts = [part(seed=1), part(seed=2, effect=0.2, shots=5)]
+    evidence = papers.gather(parts, "emotionprompt")
+    found = papers.judge(
+        claim(statistic="few_shot_advantage", unit="points", published=1.72), evidence
+    )
+    table = papers.shots_table(evidence).iloc[0]
+    assert found.estimate == pytest.approx(table["difference"])
+    assert found.estimate == pytest.approx(table["few"] - table["zero"])
+    assert found.verdict == "reproduced"
+
+
+def test_shares_of_word_importance() -> None:
+    shares = pd.DataFrame(
+        {
+            "task": list("abcdefgh"),
+            "share": [0.7] * 5 + [0.3] * 3,
+            "lower": [0.6] * 4 + [0.4] + [0.2] * 3,
+            "upper": [0.8] * 5 + [0.4] * 3,
+        }
+    )
+    one = papers.gather([part()], "emotionprompt", importance=shares)
+    asked = claim(statistic="tasks_with_larger_share", unit="tasks", published=4)
+    assert papers.judge(asked, one).verdict == "reproduced"
+    few = papers.gather([part()], "emotionprompt", importance=shares.assign(upper=0.45, lower=0.1))
+    assert papers.judge(asked, few).verdict == "not reproduced"
+
+
+def test_runs_of_one_setting_are_one() -> None:
+    whole = part(tasks=6)
+    first = whole.scores["task"].isin([f"instruction_induction/t{t}" for t in range(3)])
+    halves = [
+        papers.Part(
+            name=str(n), scores=whole.scores[rows], conditions=whole.conditions, tasks=whole.tasks
+        )
+        for n, rows in enumerate((first, ~first))
+    ]
+    together = papers.main_table(papers.gather(halves, "emotionprompt"))
+    pd.testing.assert_frame_equal(
+        together, papers.main_table(papers.gather([whole], "emotionprompt"))
+    )
+
+
+def test_no_stimulus_of_the_paper_is_an_error() -> None:
+    with pytest.raises(UserError, match="negativeprompt"):
+        papers.gather([part()], "negativeprompt")
+
+
+def test_tables_have_their_rows() -> None:
+    evidence = papers.gather([part(tasks=6, items=10)], "emotionprompt")
+    main = papers.main_table(evidence).set_index("row")["value"]
+    assert list(main.index) == ["original", "average", "best", "best_without_effect"]
+    assert main["best"] >= main["average"]
+    assert list(papers.stimulus_table(evidence)["stimulus"]) == STIMULI
+    assert papers.stimulus_table(evidence)["control"].str.endswith("-neutral").all()
+    assert papers.combination_table(evidence).empty
+    assert papers.temperature_table(evidence).empty
+
+
+@pytest.mark.parametrize(
+    ("model", "size"),
+    [("local/smollm2-135m", 1.35e8), ("x/Qwen2.5-0.5B-Instruct", 5e8), ("openai/gpt-4o", math.nan)],
+)
+def test_sizes_in_names(model: str, size: float) -> None:
+    assert size_of(model) == pytest.approx(size, nan_ok=True)

@@ -1,0 +1,100 @@
+"""`promptlab reproduce` from a recipe to a dossier, with a model that needs no network."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from promptlab.cli import main
+from tests.own_recipe import write_recipe
+
+Result = tuple[int, str, str]
+Run = Callable[..., Result]
+
+FILES = ("index.html", "dossier.tex", "dossier.json", "tables/claims.csv", "figures/gains.pdf")
+
+
+@pytest.fixture
+def promptlab(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*words: object) -> Result:
+        monkeypatch.setattr(sys, "argv", ["promptlab", *map(str, words)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        printed = capsys.readouterr()
+        return int(stopped.value.code or 0), printed.out, printed.err
+
+    return run
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    return write_recipe(tmp_path / "paper")
+
+
+@pytest.fixture
+def dossier(promptlab: Run, own: Path, tmp_path: Path) -> Path:
+    out = tmp_path / "dossier"
+    code, printed, _ = promptlab("reproduce", own, "--limit", 4, "--out", out)
+    assert code == 0, printed
+    assert "warm-0.5" in printed
+    assert "dossier:" in printed
+    return out
+
+
+def test_from_recipe_to_dossier(dossier: Path, promptlab: Run, own: Path, tmp_path: Path) -> None:
+    for name in FILES:
+        assert (dossier / name).stat().st_size > 0
+    page = (dossier / "index.html").read_text()
+    assert "In one page" in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    claims = pd.read_csv(dossier / "tables" / "claims.csv")
+    assert list(claims["id"]) == ["gain"]
+    # The same runs give the same bytes, and asking again asks nothing.
+    again = tmp_path / "again"
+    code, printed, _ = promptlab("reproduce", own, "--from", tmp_path / "runs", "--out", again)
+    assert code == 0, printed
+    for name in FILES:
+        assert (again / name).read_bytes() == (dossier / name).read_bytes(), name
+    code, printed, _ = promptlab("reproduce", own, "--limit", 4, "--dry-run")
+    assert code == 0
+    assert "at most $0.00" in printed
+
+
+def test_nothing_paid_is_sent_without_a_yes(promptlab: Run, own: Path) -> None:
+    code, _, error = promptlab("reproduce", own, "--model", "openai/gpt-4o-mini", "--limit", 1)
+    assert code == 2
+    assert "--yes" in error
+
+
+def test_mistakes(promptlab: Run, own: Path, tmp_path: Path) -> None:
+    for words, said in (
+        (("emotionpromt",), "did you mean 'emotionprompt'"),
+        ((own, "--protocol", "controled"), "did you mean 'controlled'"),
+        ((own, "--part", "frist"), "did you mean 'first'"),
+        ((own, "--from", tmp_path / "empty"), "no run with scores"),
+    ):
+        code, _, error = promptlab("reproduce", *words)
+        assert code == 2
+        assert said in error
+
+
+def test_tables_compile(dossier: Path) -> None:
+    if shutil.which("pdflatex") is None:
+        pytest.skip("pdflatex is not installed (texlive-latex-base)")
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "dossier.tex"],
+        cwd=dossier,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert (dossier / "dossier.pdf").stat().st_size > 10_000
