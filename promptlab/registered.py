@@ -156,6 +156,10 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[D
     for key, name in _ASKED.items():
         if old.get(key) != new.get(key):
             yield Difference(f"{name}: {_said(new.get(key))}, not {_said(old.get(key))}", True)
+    were, are = old.get("methods", {}), new.get("methods", {})
+    changed = [c for c in were if c in are and were[c] != are[c]]
+    if changed:
+        yield Difference(f"other settings of the methods: {_listed(changed)}", True)
     was, is_now = old.get("joiner", " "), new.get("joiner", " ")
     if was != is_now:
         yield Difference(f"stimuli are joined by {is_now!r}, not by {was!r}", True)
