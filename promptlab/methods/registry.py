@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any
 
-from promptlab.errors import UnknownName, UserError
+from promptlab.errors import UnknownName
 from promptlab.methods.base import Method
 from promptlab.methods.instructions import Ape, InstructionSet, Paraphrase
 from promptlab.methods.persona import ExpertPersona
 from promptlab.methods.reasoning import ZeroShotCot
 from promptlab.methods.template import TemplateMethod
+from promptlab.plugins import Plugin, plugins
 from promptlab.spec_conditions import MethodSpec
 from promptlab.types import Condition
 
-__all__ = ["GROUP", "Original", "get_method", "method_of", "methods", "origin"]
-
-GROUP = "promptlab.methods"
-"""Entry-point group of methods in other packages."""
+__all__ = ["Original", "get_method", "method_of", "methods", "origin"]
 
 
 class Original(Method):
@@ -47,15 +43,15 @@ def methods() -> dict[str, type[Method]]:
         UserError: an installed package's method cannot be loaded, or is none; names the package.
     """
     known = {m.name: m for m in _BUILT_IN}
-    for entry in entry_points(group=GROUP):
-        method = _loaded(entry)
+    for plugin in plugins("method"):
+        method = _checked(plugin)
         if method.name in known:
-            raise UserError(
-                f"{_distribution(entry)} brings a method '{method.name}', which "
-                f"{origin(known[method.name])} has too; uninstall one of them"
+            raise plugin.error(
+                f"has the name '{method.name}', which {origin(known[method.name])} has too; "
+                "uninstall one of them"
             )
         known[method.name] = method
-        _ORIGINS[method] = _distribution(entry)
+        _ORIGINS[method] = plugin.package
     return known
 
 
@@ -63,24 +59,16 @@ _TAKEN = set(MethodSpec.model_fields) - {"max_tokens"}
 _ORIGINS: dict[type[Method], str] = {}
 
 
-def _loaded(entry: EntryPoint) -> type[Method]:
-    what = f"the method '{entry.name}' of {_distribution(entry)}"
-    try:
-        found: Any = entry.load()
-    except Exception as error:  # whatever the package's own modules raise
-        raise UserError(f"{what} cannot be loaded: {type(error).__name__}: {error}") from None
+def _checked(plugin: Plugin) -> type[Method]:
+    found = plugin.load()
     if not (isinstance(found, type) and issubclass(found, Method)):
-        raise UserError(f"{what} is no subclass of promptlab.methods.Method ({entry.value})")
+        raise plugin.error("is no subclass of promptlab.methods.Method")
     for attribute in ("name", "description"):
         if not isinstance(getattr(found, attribute, None), str):
-            raise UserError(f"{what} has no '{attribute}' ({entry.value})")
+            raise plugin.error(f"has no '{attribute}'")
     for key in sorted(_TAKEN & set(found.model_fields)):
-        raise UserError(f"{what} has a setting '{key}', which is a word of every condition")
+        raise plugin.error(f"has a setting '{key}', which is a word of every condition")
     return found
-
-
-def _distribution(entry: EntryPoint) -> str:
-    return f"{entry.dist.name} {entry.dist.version}" if entry.dist else "an installed package"
 
 
 def origin(method: type[Method]) -> str:

@@ -425,7 +425,7 @@ def test_a_method_of_an_installed_package(
         ("broken = polite_prompts:Broken", "a setting 'position', which is a word of every"),
         (
             "a = polite_prompts:Polite\nb = polite_prompts:Polite",
-            "brings a method 'polite', which polite-prompts 1.2 has too",
+            "has the name 'polite', which polite-prompts 1.2 has too",
         ),
     ],
 )
