@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -50,8 +52,15 @@ def plugins(kind: str) -> list[Plugin]:
         kind: `method`, `metric`, `task` or `provider`.
     """
     found = []
-    for entry in entry_points(group=f"promptlab.{kind}s"):
+    for entry in _entry_points(tuple(sys.path), f"promptlab.{kind}s"):
         package = f"{entry.dist.name} {entry.dist.version}" if entry.dist else "a package"
         what = f"the {kind} '{entry.name}' of {package}"
         found.append(Plugin(entry.name, package, what, entry))
     return sorted(found, key=lambda p: (p.name, p.package))
+
+
+@lru_cache(maxsize=16)
+def _entry_points(path: tuple[str, ...], group: str) -> tuple[EntryPoint, ...]:
+    """Those of every distribution on the path, which takes a while to read."""
+    del path
+    return tuple(entry_points(group=group))

@@ -141,8 +141,8 @@ def _paths() -> dict[str, Path]:
     found = {f"{p.parent.name}/{p.stem}": p for p in files}
     for plugin in plugins("task"):
         module = plugin.load()
-        folder = Path(getattr(module, "__file__", None) or "").parent
-        cards = sorted(folder.glob("*.yaml")) if hasattr(module, "__path__") else []
+        folder = Path(next(iter(getattr(module, "__path__", ())), ""))
+        cards = sorted(folder.glob("*.yaml")) if folder.name else []
         if not cards:
             raise plugin.error("is no package with task cards (*.yaml) in its folder")
         if any(task.partition("/")[0] == folder.name for task in found):

@@ -90,7 +90,7 @@ def test_a_suite_and_its_metric_are_there_once_installed(site: Path) -> None:
         ("[promptlab.tasks]\nx = more_metrics\n", "is no package with task cards"),
         (
             "[promptlab.tasks]\nx = promptlab.tasks.bigbench\n",
-            "cannot be loaded|a suite 'bigbench'",
+            "is a suite 'bigbench', and there is one of that name",
         ),
         ("[promptlab.tasks]\nx = absent_module\n", "cannot be loaded: ModuleNotFoundError"),
     ],
