@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from promptlab.conditions import Method, methods
 from promptlab.keys import canonical_request, key_of
+from promptlab.methods import method_of
 from promptlab.planned import Draw, Planned, PlannedModel
 from promptlab.prompts import Prompt, continued, render
 from promptlab.spec import Experiment
@@ -46,12 +46,9 @@ class CellBuilder:
         card = draw.task.card
         self._model, self._condition, self._cell, self._card = model, condition, cell, card
         self._draw = draw
-        self._method: Method = methods().get(condition.method, methods()["original"])
-        self._instruction = (
-            card.instructions[self._method.instruction]
-            if self._method.instruction
-            else wording.text
-        )
+        self._method = method_of(condition)
+        replaced = self._method.instruction(draw.task)
+        self._instruction = wording.text if replaced is None else replaced
         after_input = condition.position == "after_input"
         self._answer_label = draw.task.answer_label if after_input else ""
         self._by_logprob = by_logprob
@@ -61,10 +58,12 @@ class CellBuilder:
             params["stop"] = list(_COMPLETION_STOP)
         params |= experiment.params
         params |= model.spec.params
-        if condition.max_tokens and not self._method.answer_trigger:
+        if condition.max_tokens and not self._method.second_call:
             params["max_tokens"] = condition.max_tokens
         self._params = params
-        self._reasoning_params = {**params, "max_tokens": condition.max_tokens}
+        self._reasoning_params = dict(params)
+        if condition.max_tokens:
+            self._reasoning_params["max_tokens"] = condition.max_tokens
         if model.style == "completion":
             self._reasoning_params["stop"] = list(_REASONING_STOP)
 
@@ -82,15 +81,17 @@ class CellBuilder:
             labels=self._model.labels,
             own_demonstrations=self._cell.shots in self._draw.by_item,
             list_choices=self._list_choices,
-            trigger=method.trigger,
+            build=method.build,
+            task=self._cell.task,
             answer_label=self._answer_label,
         )
-        if not method.answer_trigger:
+        if not method.second_call:
             return self._final(prompt, item, replicate)
         first = self._planned(prompt, item, replicate, (), self._reasoning_params)
 
         def second(response: Response) -> Planned:
-            final = continued(prompt, response.text, method.answer_trigger)
+            addition = method.follow_up(response.text)
+            final = continued(prompt, response.text, addition)
             return self._final(final, item, replicate)
 
         return replace(first, follow_up=second)

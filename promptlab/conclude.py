@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from promptlab.errors import NothingScored, UserError
 from promptlab.files import only_mine
-from promptlab.lock import items_digest, wordings_of_lock
+from promptlab.lock import items_digest, methods_of_lock, wordings_of_lock
 from promptlab.plan import Plan
 from promptlab.planning import build_plan
 from promptlab.runs import Run, read_json, write_json
@@ -57,6 +57,11 @@ def plan_of(run: Run) -> Plan:
         raise UserError(
             f"the wordings of the instructions are not those of {run.path.name}; the file or the "
             "cards that give them have changed since"
+        )
+    if methods_of_lock(plan).get("methods") != run.lock.get("methods"):
+        raise UserError(
+            f"the methods of the conditions are not those of {run.path.name}; a file that a "
+            "condition names, or the package of a method, has changed since"
         )
     return plan
 

@@ -1,79 +1,36 @@
 """Conditions: the ways to build a prompt that an experiment crosses with everything else.
 
-A condition is `original`, stimuli at a place, or a baseline method. A method is a `Method` in the
-registry below; a third party adds one through the entry-point group `promptlab.methods`.
+A condition is `original`, stimuli at a place, or a method (`promptlab.methods`), with stimuli
+besides or without.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from functools import cache
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import Any
 
+from promptlab.documents import Key, validate
 from promptlab.errors import UnknownName, UserError
-from promptlab.spec import ConditionSpec, Experiment, Spec
+from promptlab.methods import Context, Method, get_method, methods
+from promptlab.spec import ConditionSpec, Experiment, MethodSpec, Spec
 from promptlab.stimuli import Library, library
-from promptlab.types import Condition
+from promptlab.types import Condition, Stimulus
 
-__all__ = ["METHODS", "Method", "methods", "resolve_conditions"]
+__all__ = ["resolve_conditions"]
 
+_FIRST = ("original", "zero_shot_cot", "ape")
+"""Methods whose defaults are not recorded: there was nothing to set when they were first asked."""
 
-@dataclass(frozen=True, slots=True)
-class Method:
-    """A baseline way of prompting.
-
-    Attributes:
-        name: id of the condition.
-        description: one line for `promptlab list methods`.
-        instruction: name of the card's alternative instruction that replaces the usual one.
-        trigger: text appended to the prompt, after which the model reasons.
-        answer_trigger: text of a second call, after the reasoning, that extracts the answer.
-        max_tokens: token limit of the reasoning call.
-    """
-
-    name: str
-    description: str
-    instruction: str = ""
-    trigger: str = ""
-    answer_trigger: str = ""
-    max_tokens: int | None = None
-
-
-METHODS = (
-    Method("original", "the task's instruction as it is"),
-    Method(
-        "zero_shot_cot",
-        "zero-shot chain of thought: reasoning first, then a second call that extracts the answer "
-        "(Kojima et al. 2022)",
-        trigger="Let's think step by step.",
-        answer_trigger="Therefore, the answer is",
-        max_tokens=512,
-    ),
-    Method(
-        "ape",
-        "the instruction found by Automatic Prompt Engineer (Zhou et al. 2023)",
-        instruction="ape",
-    ),
-)
-
-
-@cache
-def methods() -> dict[str, Method]:
-    """All methods by name, those of installed packages included."""
-    from importlib.metadata import entry_points
-
-    known = {m.name: m for m in METHODS}
-    for entry in entry_points(group="promptlab.methods"):
-        method: Method = entry.load()
-        known[method.name] = method
-    return known
+Selection = tuple[str, tuple[Stimulus, ...]]
 
 
 def resolve_conditions(spec: Spec) -> tuple[Condition, ...]:
     """The experiment's conditions in the order written.
 
     Raises:
-        SpecError: an unknown stimulus or method, or two conditions of one id.
+        SpecError: an unknown stimulus or method, a mistake in its settings, or two conditions of
+            one id.
     """
     experiment = spec.experiment
     known = library([spec.resolve(path) for path in experiment.stimuli])
@@ -81,61 +38,117 @@ def resolve_conditions(spec: Spec) -> tuple[Condition, ...]:
     for i, entry in enumerate(experiment.conditions):
         key = ("conditions", i)
         try:
-            for condition in _conditions(entry, known, experiment):
+            for condition in _conditions(spec, entry, key, known):
                 if condition.id in found:
-                    raise UserError(
-                        f"condition '{condition.id}' is listed twice; a stimulus at another place "
-                        "or with another joiner is a condition of its own"
+                    how = (
+                        "a stimulus at another place or with another joiner is a condition of its "
+                        "own"
+                        if condition.method == "stimulus"
+                        else "a method with other settings needs a 'name' of its own"
                     )
+                    raise UserError(f"condition '{condition.id}' is listed twice; {how}")
                 found[condition.id] = condition
         except UserError as error:
+            if _has_place(error):
+                raise
             raise spec.document.error(str(error), key) from None
     return tuple(found.values())
 
 
+def _has_place(error: UserError) -> bool:
+    return bool(getattr(error, "path", ""))
+
+
 def _conditions(
-    entry: ConditionSpec | str, known: Library, experiment: Experiment
+    spec: Spec, entry: ConditionSpec | MethodSpec | str, key: Key, known: Library
 ) -> Iterable[Condition]:
-    if isinstance(entry, str):
-        if entry in methods():
-            yield _method_condition(entry, None)
-            return
-        entry = ConditionSpec(stimuli=[entry])
-        hint_methods = True
-    else:
-        hint_methods = False
-    if entry.method is not None:
-        if entry.method not in methods():
-            raise UnknownName("method", entry.method, methods())
-        yield _method_condition(entry.method, entry.max_tokens)
+    if isinstance(entry, MethodSpec):
+        return _with_method(spec, entry, key, known)
+    if not isinstance(entry, str):
+        return _with_stimuli(entry, known, spec.experiment)
+    if entry in methods():
+        return _with_method(spec, MethodSpec(method=entry), key, known)
+    try:
+        return list(_with_stimuli(ConditionSpec(stimuli=[entry]), known, spec.experiment))
+    except UnknownName:
+        raise UnknownName("condition", entry, [*known.names(), *methods()]) from None
+
+
+def _with_stimuli(
+    entry: ConditionSpec, known: Library, experiment: Experiment
+) -> Iterator[Condition]:
+    joiner, suffix = _joined(entry, experiment)
+    for name, stimuli in _selections(entry, known, experiment.seed):
+        yield Condition(
+            id=name + suffix,
+            method="stimulus",
+            stimuli=stimuli,
+            position=entry.position,
+            joiner=joiner,
+            max_tokens=entry.max_tokens,
+        )
+
+
+def _with_method(spec: Spec, entry: MethodSpec, key: Key, known: Library) -> Iterator[Condition]:
+    """The method alone, or with each of its stimuli."""
+    method = _opened(spec, entry, key)
+    first = method.name in _FIRST
+    settings = method.model_dump(mode="json", exclude_defaults=True) if first else method.settings()
+    settings.pop("max_tokens", None)
+    name = entry.name or method.id
+    common: dict[str, Any] = {
+        "method": method.name,
+        "max_tokens": method.max_tokens,
+        "settings": settings,
+    }
+    if not entry.stimuli:
+        yield Condition(id=name, **common)
         return
-    joiner = experiment.joiner if entry.joiner is None else entry.joiner
-    suffix = _placement_suffix(entry.position, joiner, experiment.joiner)
+    joiner, suffix = _joined(entry, spec.experiment)
+    for added, stimuli in _selections(entry, known, spec.experiment.seed):
+        yield Condition(
+            id=f"{name}+{added}{suffix}",
+            stimuli=stimuli,
+            position=entry.position,
+            joiner=joiner,
+            **common,
+        )
+
+
+def _opened(spec: Spec, entry: MethodSpec, key: Key) -> Method:
+    """The method with its settings checked and its files read."""
+    settings = dict(entry.settings)
+    if entry.max_tokens is not None:
+        settings["max_tokens"] = entry.max_tokens
+    method = validate(get_method(entry.method), spec.document, settings, key)
+    return method.opened(Context(spec.document, key, spec.resolve))
+
+
+def _selections(entry: ConditionSpec | MethodSpec, known: Library, seed: int) -> list[Selection]:
+    """What the expressions stand for; with `combine`, every combination of that many of them."""
+    found: list[Selection] = []
     for expression in entry.stimuli:
-        try:
-            resolved = known.resolve(expression, experiment.seed)
-        except UnknownName as error:
-            if hint_methods:
-                names = [*known.names(), *methods()]
-                raise UnknownName("condition", expression, names) from None
-            raise error
-        for name, stimuli in resolved:
-            yield Condition(
-                id=name + suffix,
-                method="stimulus",
-                stimuli=tuple(stimuli),
-                position=entry.position,
-                joiner=joiner,
-                max_tokens=entry.max_tokens,
-            )
+        found += [(name, tuple(stimuli)) for name, stimuli in known.resolve(expression, seed)]
+    if entry.combine is None:
+        return found
+    found = list(dict(found).items())
+    if len(found) < entry.combine:
+        raise UserError(
+            f"'combine: {entry.combine}' needs as many stimuli, and these are {len(found)}"
+        )
+    return [_combined(parts) for parts in itertools.combinations(found, entry.combine)]
 
 
-def _method_condition(name: str, max_tokens: int | None) -> Condition:
-    method = methods()[name]
-    condition = Condition(id=name, method=name, max_tokens=method.max_tokens)
-    return replace(condition, max_tokens=max_tokens) if max_tokens else condition
+def _combined(parts: tuple[Selection, ...]) -> Selection:
+    name = "+".join(name for name, _ in parts)
+    stimuli = tuple(s for _, several in parts for s in several)
+    if len({s.id for s in stimuli}) < len(stimuli):
+        raise UserError(f"'{name}' combines a stimulus with itself; list single stimuli to combine")
+    return name, stimuli
 
 
-def _placement_suffix(position: str, joiner: str, usual: str) -> str:
-    suffix = "" if position == "after_instruction" else f"@{position}"
-    return suffix if joiner == usual else f"{suffix}@joiner={joiner!r}"
+def _joined(entry: ConditionSpec | MethodSpec, experiment: Experiment) -> tuple[str, str]:
+    """The joiner, and what place and joiner add to an id."""
+    joiner = experiment.joiner if entry.joiner is None else entry.joiner
+    suffix = "" if entry.position == "after_instruction" else f"@{entry.position}"
+    return joiner, suffix if joiner == experiment.joiner else f"{suffix}@joiner={joiner!r}"

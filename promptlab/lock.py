@@ -75,6 +75,7 @@ def build_lock(plan: Plan, prices: Mapping[str, tuple[float, float] | None]) -> 
             for task, draw in plan.draws.items()
         },
         **wordings_of_lock(plan),
+        **methods_of_lock(plan),
         "left_out": [str(reason) for reason in plan.left_out],
         "warnings": list(plan.warnings),
     }
@@ -90,6 +91,12 @@ def wordings_of_lock(plan: Plan) -> dict[str, Any]:
             for task, draw in plan.draws.items()
         }
     }
+
+
+def methods_of_lock(plan: Plan) -> dict[str, Any]:
+    """The method of each condition that has settings, with them."""
+    found = {c.id: {"method": c.method, **c.settings} for c in plan.conditions if c.settings}
+    return {"methods": found} if found else {}
 
 
 def card_digest(card: TaskCard) -> str:

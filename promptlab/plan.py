@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from promptlab.cells import CellBuilder
-from promptlab.conditions import methods
 from promptlab.errors import UserError
+from promptlab.methods import method_of
 from promptlab.plan_digest import plan_digest
 from promptlab.planned import Draw, LeftOut, Planned, PlannedModel, demonstrations_digest
 from promptlab.scoring import get_metric
@@ -60,8 +60,7 @@ class Plan:
 
     def replaces_instruction(self, condition: Condition) -> bool:
         """Whether a condition brings an instruction of its own, which has no other wording."""
-        method = methods().get(condition.method)
-        return bool(method and method.instruction)
+        return method_of(condition).replaces_instruction
 
     @property
     def n_cells(self) -> int:
@@ -86,7 +85,12 @@ class Plan:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What may not be meant."""
-        return (*self._short_draws(), *self._few_wordings(), *self._cold_replicates())
+        return (
+            *self._short_draws(),
+            *self._few_wordings(),
+            *self._without_demonstrations(),
+            *self._cold_replicates(),
+        )
 
     def _short_draws(self) -> Iterator[str]:
         wanted = self.spec.experiment.items
@@ -104,6 +108,16 @@ class Plan:
                 yield f"{task} has no paraphrases; it is asked under its own instruction alone"
             elif wanted.paraphrases != "all" and found < wanted.paraphrases:
                 yield f"{task} has {found} paraphrases, not {wanted.paraphrases}; all are used"
+
+    def _without_demonstrations(self) -> Iterator[str]:
+        if not any(self.spec.experiment.shots):
+            return
+        for condition in self.conditions:
+            if not method_of(condition).shows_demonstrations:
+                yield (
+                    f"condition '{condition.id}' shows no demonstrations: it asks the same with "
+                    "any number of shots"
+                )
 
     def _cold_replicates(self) -> tuple[str, ...]:
         if self.spec.experiment.replicates == 1:
@@ -147,8 +161,7 @@ class Plan:
 
     def has_second_call(self, condition: Condition) -> bool:
         """Whether an answer under this condition takes a second request."""
-        method = methods().get(condition.method)
-        return bool(method and method.answer_trigger)
+        return method_of(condition).second_call
 
     def requests(self, model: PlannedModel) -> Iterator[Planned]:
         """First requests of one model, cell by cell, items in their drawn order."""

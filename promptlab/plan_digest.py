@@ -40,6 +40,8 @@ def plan_digest(plan: Plan) -> str:
         "items": {t: [i.item_id for i in d.items] for t, d in plan.draws.items()},
         "demonstrations": {t: demonstrations_digest(d) for t, d in plan.draws.items()},
     }
+    if settings := {c.id: [c.method, c.settings] for c in plan.conditions if c.settings}:
+        content["methods"] = settings
     if plan.rewords:
         content["wordings"] = {
             t: [[w.id, w.text] for w in d.wordings] for t, d in plan.draws.items()
@@ -58,7 +60,15 @@ def _written(experiment: Experiment) -> dict[str, Any]:
             "analysis": {"registration"},
         },
     )
-    for condition in written["conditions"]:
-        if isinstance(condition, dict) and condition["joiner"] is None:
-            condition["joiner"] = " "  # what it was before an experiment had one
+    written["conditions"] = [_as_before(c) for c in written["conditions"]]
     return written
+
+
+def _as_before(condition: Any) -> Any:
+    """A condition as it was written before there was more to write."""
+    if isinstance(condition, str):
+        return condition
+    unused = [k for k in ("combine", "name") if condition.get(k) is None]
+    kept = {k: v for k, v in condition.items() if k not in unused}
+    joiner = kept["joiner"]
+    return {"method": None} | kept | {"joiner": " " if joiner is None else joiner}

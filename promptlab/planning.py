@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from promptlab.analysis_plan import check_analysis
-from promptlab.conditions import methods, resolve_conditions
+from promptlab.conditions import resolve_conditions
 from promptlab.errors import MissingData, SpecError, UserError, did_you_mean
+from promptlab.methods import method_of
 from promptlab.plan import Draw, LeftOut, Plan, PlannedModel
 from promptlab.prompts import Labels, Variant, check_labels, check_layout
 from promptlab.providers import describe
@@ -60,11 +61,12 @@ def build_plan(
             left_out.append(lacks)
             continue
         try:
-            draws[task.id] = _draw(spec, task, given, left_out)
+            draw = _draw(spec, task, given, left_out)
+            left_out += _without_instruction(draw, conditions)
+            draws[task.id] = draw
         except MissingData as error:
             missing[task.id] = str(error)
             continue
-        left_out += _without_instruction(draws[task.id], conditions)
     draws = {t: d for t, d in draws.items() if d.demonstrations}
     if missing and not allow_missing:
         raise MissingData(missing_message(missing))
@@ -74,6 +76,7 @@ def build_plan(
         _check_crossing(spec, draws)
     plan = Plan(spec, models, conditions, draws, tuple(left_out), missing)
     _check_race(plan)
+    _check_prompts(plan)
     return plan
 
 
@@ -150,13 +153,17 @@ def _draw(
 def _without_instruction(draw: Draw, conditions: tuple[Condition, ...]) -> Iterator[LeftOut]:
     task = draw.task
     for condition in conditions:
-        method = methods().get(condition.method)
-        if not method or not method.instruction:
+        method = method_of(condition)
+        if not method.replaces_instruction:
             continue
-        if method.instruction not in task.card.instructions:
-            reason = f"the task card has no '{method.instruction}' instruction"
-            yield LeftOut(task.id, None, condition.id, reason)
-        elif all(wording.id != OWN for wording in draw.wordings):
+        try:
+            method.instruction(task)
+        except MissingData:
+            raise
+        except UserError as error:
+            yield LeftOut(task.id, None, condition.id, str(error))
+            continue
+        if all(wording.id != OWN for wording in draw.wordings):
             reason = "it is compared under the card's own instruction, which is not asked"
             yield LeftOut(task.id, None, condition.id, reason)
 
@@ -183,8 +190,7 @@ def _check_instruction(spec: Spec, conditions: tuple[Condition, ...], tasks: lis
             ("instructions",),
         )
     for condition in conditions:
-        method = methods().get(condition.method)
-        if method and method.instruction:
+        if method_of(condition).replaces_instruction:
             raise spec.document.error(
                 f"'{wanted}' takes the place of the instruction under every condition, and the "
                 f"condition '{condition.id}' brings an instruction of its own; leave one of them "
@@ -258,6 +264,20 @@ def _check_race(plan: Plan) -> None:
                 "'design: full'",
                 where,
             )
+
+
+def _check_prompts(plan: Plan) -> None:
+    """Build one prompt of every method with settings: what fails is known before it is asked."""
+    built: set[tuple[str, str, int]] = set()
+    for task, condition, shots, wording in plan.shapes:
+        if not condition.settings or (task, condition.id, shots) in built:
+            continue
+        built.add((task, condition.id, shots))
+        first = plan.draws[task].items[:1]
+        try:
+            next(plan.cell_requests(plan.models[0], task, condition, shots, wording, first))
+        except UserError as error:
+            raise UserError(f"condition '{condition.id}' of {task}: {error}") from None
 
 
 def _check_protocol(spec: Spec, tasks: list[Task]) -> None:

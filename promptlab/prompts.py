@@ -10,15 +10,16 @@ is otherwise than in the variant.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from promptlab.errors import UnknownName, UserError
-from promptlab.types import Condition, Demonstration, Item, Message, Style
+from promptlab.types import Condition, Demonstration, Item, Message, Position, Style
 
 __all__ = [
     "LAYOUTS",
     "Labels",
+    "Parts",
     "Prompt",
     "Variant",
     "check_labels",
@@ -77,6 +78,61 @@ class Prompt:
         return "\n".join(f"[{m.role}]\n{m.content}" for m in self.messages)
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a prompt is made of before it is laid out; a method may change it.
+
+    Attributes:
+        instruction: the task's instruction.
+        input: the item's input.
+        demonstrations: solved examples, in the order shown.
+        stimulus: the condition's sentence, which is joined to the others at its position.
+        position: where the sentence goes.
+        joiner: what stands between the sentence and the text it is joined to.
+        system: the system message; a first paragraph in completion style.
+        trigger: text at the very end, after which the model reasons.
+        text: the user's whole text; no layout is used where it is given.
+        answer_label: end of the input that asks for the answer; nothing comes after it.
+        choices: the item's choices in their own order.
+        task: id of the task.
+    """
+
+    instruction: str
+    input: str
+    demonstrations: tuple[Demonstration, ...] = ()
+    stimulus: str = ""
+    position: Position = "after_instruction"
+    joiner: str = " "
+    system: str = ""
+    trigger: str = ""
+    text: str | None = None
+    answer_label: str = ""
+    choices: tuple[str, ...] = ()
+    task: str = ""
+
+    def joined(self) -> Parts:
+        """The parts with the sentence joined where it belongs, and none left to join.
+
+        White space that ends an instruction (BIG-Bench prefixes end in a line break) stays at its
+        end.
+        """
+        sentence, join = self.stimulus, self.joiner
+        if not sentence:
+            return self
+        if self.position == "system":
+            system = self.system + join + sentence if self.system else sentence
+            return replace(self, system=system, stimulus="")
+        if self.position == "before_instruction":
+            return replace(self, instruction=sentence + join + self.instruction, stimulus="")
+        if self.position == "after_input":
+            body = self.input.removesuffix(self.answer_label)
+            end = _trailing_space(body) + self.answer_label
+            return replace(self, input=body.rstrip() + join + sentence + end, stimulus="")
+        end = _trailing_space(self.instruction)
+        instruction = self.instruction.rstrip() + join + sentence + end
+        return replace(self, instruction=instruction, stimulus="")
+
+
 def render(
     layout: str,
     instruction: str,
@@ -87,7 +143,8 @@ def render(
     style: Style,
     variant: Variant,
     list_choices: bool = False,
-    trigger: str = "",
+    build: Callable[[Parts], Parts] | None = None,
+    task: str = "",
     answer_label: str = "",
     labels: Labels = Labels(),
     own_demonstrations: bool = False,
@@ -103,7 +160,8 @@ def render(
         style: messages or plain text.
         variant: published template or the plain one.
         list_choices: name the choices in the prompt, for tasks whose input does not.
-        trigger: text at the very end, after which the model reasons.
+        build: what a method makes of the parts.
+        task: id of the task.
         answer_label: end of the item's input that asks for the answer; nothing comes after it.
         labels: what is otherwise than in the variant.
         own_demonstrations: whether the demonstrations are this item's, and not its cell's.
@@ -112,24 +170,37 @@ def render(
         UnknownName: there is no such layout.
     """
     check_layout(layout)
-    system, instruction = _with_stimulus(instruction, condition)
-    shown = _with_choices(item) if list_choices else item.input
-    if condition.position == "after_input" and condition.text:
-        body = shown.removesuffix(answer_label)
-        shown = body.rstrip() + condition.joiner + condition.text + _trailing_space(body)
-        shown += answer_label
-    laid_out = LAYOUTS[layout]
-    opening, solved, query = laid_out.parts(instruction, demonstrations, shown, variant, labels)
-    query = _ended(query, laid_out, variant, labels)
-    if trigger:
-        query = query.rstrip(" ") + ("\n" if style == "chat" else " ") + trigger
-    if style == "completion" and system:
-        opening = f"{system}\n\n{opening}"
+    parts = Parts(
+        instruction,
+        _with_choices(item) if list_choices else item.input,
+        tuple(demonstrations),
+        stimulus=condition.text,
+        position=condition.position,
+        joiner=condition.joiner,
+        answer_label=answer_label,
+        choices=item.choices,
+        task=task,
+    )
+    parts = (parts if build is None else build(parts)).joined()
+    if parts.text is None:
+        laid_out = LAYOUTS[layout]
+        opening, solved, query = laid_out.parts(
+            parts.instruction, parts.demonstrations, parts.input, variant, labels
+        )
+        query = _ended(query, laid_out, variant, labels)
+    else:
+        # What stands before the input is what items share, as far as one can tell.
+        head, found, tail = parts.text.partition(parts.input or parts.text)
+        opening, solved, query = ("", head, found + tail) if found else ("", "", parts.text)
+    if parts.trigger:
+        query = query.rstrip(" ") + ("\n" if style == "chat" else " ") + parts.trigger
+    if style == "completion" and parts.system:
+        opening = f"{parts.system}\n\n{opening}"
     text = opening + solved + query
     shared = opening if own_demonstrations and demonstrations else opening + solved
     if style == "completion":
         return Prompt((), text, shared)
-    messages = [Message("system", system)] if system else []
+    messages = [Message("system", parts.system)] if parts.system else []
     return Prompt((*messages, Message("user", text)), None, shared)
 
 
@@ -172,21 +243,6 @@ def continued(prompt: Prompt, answer: str, addition: str) -> Prompt:
     return Prompt((*prompt.messages, *turns), None, "")
 
 
-def _with_stimulus(instruction: str, condition: Condition) -> tuple[str, str]:
-    """(system text, instruction) with the condition's sentence joined where it belongs.
-
-    White space that ends an instruction (BIG-Bench prefixes end in a line break) stays at its end.
-    """
-    text, join = condition.text, condition.joiner
-    if not text or condition.position == "after_input":
-        return "", instruction
-    if condition.position == "system":
-        return text, instruction
-    if condition.position == "before_instruction":
-        return "", text + join + instruction
-    return "", instruction.rstrip() + join + text + _trailing_space(instruction)
-
-
 def _trailing_space(text: str) -> str:
     return text[len(text.rstrip()) :]
 
@@ -204,7 +260,7 @@ def hash_text(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-Parts = tuple[str, str, str]
+LaidOut = tuple[str, str, str]
 
 
 def _instruction_induction(
@@ -213,7 +269,7 @@ def _instruction_induction(
     shown: str,
     variant: Variant,
     labels: Labels,
-) -> Parts:
+) -> LaidOut:
     """Zhou et al. 2023; the released code of both papers. Zero-shot leaves three line breaks."""
     answer, output = labels.answer, labels.demonstration or "Output:"
     pairs = [f"Input: {d.input}\n{output} {d.output}" for d in demonstrations]
@@ -230,7 +286,7 @@ def _bigbench(
     shown: str,
     variant: Variant,
     labels: Labels,
-) -> Parts:
+) -> LaidOut:
     """The suite's own: task prefix, then the formatted input, which brings its labels."""
     del variant, labels
     return instruction, "".join(f"{d.input}{d.output}\n" for d in demonstrations), shown
@@ -242,7 +298,7 @@ def _truthfulqa(
     shown: str,
     variant: Variant,
     labels: Labels,
-) -> Parts:
+) -> LaidOut:
     del variant
     output = labels.demonstration or "A:"
     solved = "".join(f"Q: {d.input}\n{output} {d.output}\n\n" for d in demonstrations)
@@ -258,7 +314,7 @@ class Layout:
         labelled: whether it sets labels itself; otherwise the inputs bring them.
     """
 
-    parts: Callable[[str, Sequence[Demonstration], str, Variant, Labels], Parts]
+    parts: Callable[[str, Sequence[Demonstration], str, Variant, Labels], LaidOut]
     labelled: bool = True
 
 

@@ -197,7 +197,9 @@ def _controls(conditions: Sequence[Condition], names: Sequence[str]) -> dict[str
     """The stimulus of each neutral control, where both race at the same place in the prompt."""
     out = {}
     for c in conditions:
-        if len(c.stimuli) == 1 and c.stimuli[0].matched_to and c.stimuli[0].library != "shuffled":
+        if c.method != "stimulus" or len(c.stimuli) != 1:
+            continue
+        if c.stimuli[0].matched_to and c.stimuli[0].library != "shuffled":
             _, at, place = c.id.partition("@")
             stimulus = f"{c.stimuli[0].matched_to}{at}{place}"
             if c.id in names and stimulus in names:

@@ -156,6 +156,13 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[D
     for key, name in _ASKED.items():
         if old.get(key) != new.get(key):
             yield Difference(f"{name}: {_said(new.get(key))}, not {_said(old.get(key))}", True)
+    were, are = old.get("methods", {}), new.get("methods", {})
+    changed = [c for c in were if c in are and were[c] != are[c]]
+    if changed:
+        yield Difference(f"other settings of the methods: {_listed(changed)}", True)
+    was, is_now = old.get("joiner", " "), new.get("joiner", " ")
+    if was != is_now:
+        yield Difference(f"stimuli are joined by {is_now!r}, not by {was!r}", True)
     if old.get("race") != new.get("race"):
         is_now, was = _design(new.get("race")), _design(old.get("race"))
         yield Difference(f"the design is {is_now}, not {was}", True)
@@ -221,7 +228,7 @@ def _wordings(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> I
     if new is None:
         yield Difference("the instructions are in the cards' own words alone", True)
     elif old is None:
-        yield Difference("the instructions are in other words than the cards' own too", True)
+        yield Difference("the instructions are in other words than the cards' own", True)
     else:
         changed = [task for task in old if task in new and old[task] != new[task]]
         if changed:

@@ -203,9 +203,9 @@ def plan_content(
 
     Returns:
         `asked`: models, tasks with hashes of items, demonstrations and cards, conditions with their
-        texts, shots, replicates, parameters, seed; wordings where they are crossed, and the race
-        where there is one. `analysis`: the options, with the contrasts and
-        the confirmatory family spelled out.
+        texts, shots, replicates, parameters, seed; where they are not the usual ones wordings,
+        settings of methods and joiner, and the race where there is one. `analysis`: the options,
+        with the contrasts and the confirmatory family spelled out.
     """
     from promptlab.analysis.contrast_kinds import (
         Contrast,
@@ -245,6 +245,10 @@ def plan_content(
             task: {name: facts["sha256"] for name, facts in wordings.items()}
             for task, wordings in lock["wordings"].items()
         }
+    if "methods" in lock:
+        asked["methods"] = lock["methods"]
+    if experiment.joiner != " ":
+        asked["joiner"] = experiment.joiner
     if experiment.race is not None:
         asked["race"] = experiment.race.model_dump()
     content = {

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from promptlab.asking import as_ask
-from promptlab.conditions import methods
 from promptlab.errors import UserError
 from promptlab.plan import Plan, PlannedModel
 from promptlab.providers import Provider, make_provider
@@ -155,16 +154,28 @@ def _known(plan: Plan, model: PlannedModel) -> Callable[[Request], Sequence[str]
     """Right answers by question, so that a mock model can rehearse being right."""
     if not model.spec.id.startswith("mock/"):
         return None
-    answers = {_question(p.request): p.item.answers for p in plan.requests(model)}
-    return lambda request: answers.get(_question(request))
+    answers: dict[str, Sequence[str]] = {}
+    continued: list[str] = []
+    for planned in plan.requests(model):
+        asked = _asked(planned.request)
+        answers[asked] = planned.item.answers
+        if planned.follow_up and planned.request.prompt is not None:
+            continued.append(asked)
+    continued.sort(key=len, reverse=True)
+
+    def known(request: Request) -> Sequence[str] | None:
+        asked = _asked(request)
+        if asked in answers:
+            return answers[asked]
+        # A second call of completion style: the first one's text, the answer, and more.
+        first = next((text for text in continued if asked.startswith(text)), None)
+        return None if first is None else answers[first]
+
+    return known
 
 
-def _question(request: Request) -> str:
-    """What the first call asks, which a second call repeats and goes on from."""
-    if request.prompt is None:
-        return next((m.content for m in request.messages if m.role == "user"), "")
-    for method in methods().values():
-        head, trigger, _ = request.prompt.partition(method.trigger or "\0")
-        if trigger:
-            return head + trigger
-    return request.prompt
+def _asked(request: Request) -> str:
+    """What the first call asks, which the messages of a second call repeat."""
+    if request.prompt is not None:
+        return request.prompt
+    return next((m.content for m in request.messages if m.role == "user"), "")

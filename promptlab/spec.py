@@ -21,17 +21,19 @@ from pydantic import (
 from promptlab.documents import Document, load_document, parse_document, validate
 from promptlab.errors import UserError
 from promptlab.spec_analysis import AnalysisSpec, ContrastSpec
+from promptlab.spec_conditions import ConditionEntry, ConditionSpec, MethodSpec
 from promptlab.spec_design import Design, RaceDesign
 from promptlab.spec_sending import BudgetSpec, Concurrency, Price, Runner, Strict
 from promptlab.spec_template import Template, TemplateSpec
 from promptlab.spec_wordings import Instructions
-from promptlab.types import OWN, Position, Style
+from promptlab.types import OWN, Style
 
 __all__ = [
     "AnalysisSpec",
     "ConditionSpec",
     "ContrastSpec",
     "Experiment",
+    "MethodSpec",
     "ModelSpec",
     "ScoringSpec",
     "Spec",
@@ -106,33 +108,6 @@ class ModelSpec(Strict):
         return self.name or self.id
 
 
-class ConditionSpec(Strict):
-    """Stimuli and where they go, or a baseline method with settings of its own."""
-
-    stimuli: Sequence[str] = ()
-    """Ids, libraries, combinations (`EP01+EP02`), `valence:neutral`, `shuffle(EP02)`."""
-    method: str | None = None
-    """A baseline method instead of stimuli, such as `zero_shot_cot`."""
-    position: Position = "after_instruction"
-    """Where the sentence goes."""
-    joiner: str | None = None
-    """What stands between the sentence and the text it is joined to; the experiment's `joiner`
-    unless given."""
-    max_tokens: int | None = Field(default=None, ge=1)
-    """Token limit of this condition, above the task's."""
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> ConditionSpec:
-        placed = {"position", "joiner"} & self.model_fields_set
-        if self.method is not None and placed:
-            raise ValueError(f"a method has no '{placed.pop()}'; only stimuli have a place")
-        if "stimuli" in self.model_fields_set and not self.stimuli and self.method is None:
-            raise ValueError("'stimuli' is empty; name ids, libraries or combinations")
-        if bool(self.stimuli) == (self.method is not None):
-            raise ValueError("a condition has either 'stimuli' or 'method', and only one of them")
-        return self
-
-
 class ScoringSpec(Strict):
     """How answers are scored."""
 
@@ -163,8 +138,9 @@ class Experiment(Strict):
     """Models to ask: ids, or mappings with an id and settings."""
     tasks: Sequence[str] = Field(min_length=1)
     """Task ids (`suite/name`), globs (`procedural/*`), or paths of task cards (`./mine.yaml`)."""
-    conditions: Sequence[ConditionSpec | str] = Field(min_length=1)
-    """`original`, a stimulus, a baseline method, or a mapping with stimuli and their place."""
+    conditions: Sequence[ConditionEntry] = Field(min_length=1)
+    """`original`, a stimulus, a method, or a mapping with stimuli and their place, or with a method
+    and its settings."""
     stimuli: Sequence[str] = ()
     """Your own stimulus libraries: YAML files, relative to this file."""
     instructions: Instructions = OWN
@@ -308,11 +284,18 @@ class Spec:
         if not isinstance(wordings, str) and wordings.file:
             path = str(self.resolve(wordings.file).resolve())
             absolute["instructions"] = wordings.model_dump(exclude_defaults=True) | {"file": path}
+        absolute["conditions"] = [self._portable(c) for c in self.document.data["conditions"]]
         data = self.document.data
         changed = {k: v for k, v in absolute.items() if k in data and data[k] != v}
         if not changed:
             return self.document.text
         return yaml.safe_dump(data | changed, sort_keys=False, allow_unicode=True)
+
+    def _portable(self, condition: Any) -> Any:
+        """A condition as it is written, with the path of its method's file absolute."""
+        if not isinstance(condition, dict) or not isinstance(condition.get("file"), str):
+            return condition
+        return condition | {"file": str(self.resolve(condition["file"]).resolve())}
 
     def resolve(self, path: str) -> Path:
         """A path in the spec, relative to the spec's folder."""

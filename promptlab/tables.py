@@ -284,9 +284,14 @@ def condition_row(c: Condition) -> tuple[str, ...]:
         "none" if shuffled else c.valence,
         ", ".join(dict.fromkeys(s.library for s in c.stimuli)),
         c.text,
-        c.stimuli[0].matched_to if len(c.stimuli) == 1 and not shuffled else "",
+        c.stimuli[0].matched_to if _is_single(c) and not shuffled else "",
         "" if shuffled else ", ".join(dict.fromkeys(t for s in c.stimuli for t in s.theories)),
     )
+
+
+def _is_single(condition: Condition) -> bool:
+    """Whether it is one stimulus and nothing else, as its control is."""
+    return condition.method == "stimulus" and len(condition.stimuli) == 1
 
 
 def _is_shuffled(condition: Condition) -> bool:

@@ -103,6 +103,8 @@ class Condition:
     joiner: str = " "
     max_tokens: int | None = None
     """A token limit of its own, above the task's."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Of its method, with the content of the files it names."""
 
     @property
     def text(self) -> str:

@@ -17,7 +17,7 @@ from promptlab.spec import Spec
 from promptlab.tasks import Task
 from promptlab.types import OWN, Wording
 
-__all__ = ["read_wordings", "wordings_of"]
+__all__ = ["read_wordings", "with_end_of", "wordings_among", "wordings_of"]
 
 
 def read_wordings(spec: Spec) -> Mapping[str, Sequence[str]] | None:
@@ -67,19 +67,27 @@ def wordings_of(
     if isinstance(wanted, str):
         return (Wording(wanted, task.card.instructions[wanted]),)
     texts = task.paraphrases if given is None else given.get(task.id, ())
-    known = {_content(own.text)}
-    found = []
-    for i, text in enumerate(texts, 1):
-        if _content(text) not in known:
-            known.add(_content(text))
-            # White space that ends an instruction belongs to its layout, not to its wording.
-            end = own.text[len(own.text.rstrip()) :]
-            found.append(Wording(f"w{i:02d}", text.strip() + end))
+    found = wordings_among(own.text, texts)
     if wanted.paraphrases != "all":
         seed = spec.experiment.seed
         found = sorted(found, key=lambda w: _rank(seed, task.id, w.text))[: wanted.paraphrases]
         found.sort(key=lambda w: w.id)
     return (own, *found) if wanted.own or not found else tuple(found)
+
+
+def wordings_among(own: str, texts: Sequence[str]) -> list[Wording]:
+    """Those of the texts that are wordings of their own, with their place as id."""
+    known, found = {_content(own)}, []
+    for i, text in enumerate(texts, 1):
+        if _content(text) not in known:
+            known.add(_content(text))
+            found.append(Wording(f"w{i:02d}", with_end_of(own, text)))
+    return found
+
+
+def with_end_of(own: str, text: str) -> str:
+    """The text, ending in the white space of the card's own: that belongs to the layout."""
+    return text.strip() + own[len(own.rstrip()) :]
 
 
 def _content(text: str) -> str:

@@ -1,7 +1,8 @@
 """Finding tasks: the built-in cards by id or glob, a person's own cards by path.
 
 A built-in card is the file `<suite>/<name>.yaml` beside this module, so that ids are known without
-reading any of them.
+reading any of them. A package adds a suite by the entry-point group `promptlab.tasks`: the folder
+of a package is the suite.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from promptlab import settings
 from promptlab.documents import Document, load_document, validate
 from promptlab.errors import SpecError, UnknownName
+from promptlab.plugins import plugins
 from promptlab.tasks.cards import Task, TaskCard
 from promptlab.tasks.loaders import Context, make_task
 
@@ -130,9 +132,23 @@ def _add(own: dict[str, _CardFile], path: Path, built_in: dict[str, Path]) -> st
 
 @cache
 def _paths() -> dict[str, Path]:
-    """File of every built-in card by the task's id."""
+    """File of every built-in card, and of those of installed packages, by the task's id.
+
+    Raises:
+        UserError: what a package brings is no package with cards, or is a suite that is there.
+    """
     files = sorted(FOLDER.glob("*/*.yaml"), key=lambda p: (_rank(p.parent.name), p))
-    return {f"{p.parent.name}/{p.stem}": p for p in files}
+    found = {f"{p.parent.name}/{p.stem}": p for p in files}
+    for plugin in plugins("task"):
+        module = plugin.load()
+        folder = Path(next(iter(getattr(module, "__path__", ())), ""))
+        cards = sorted(folder.glob("*.yaml")) if folder.name else []
+        if not cards:
+            raise plugin.error("is no package with task cards (*.yaml) in its folder")
+        if any(task.partition("/")[0] == folder.name for task in found):
+            raise plugin.error(f"is a suite '{folder.name}', and there is one of that name")
+        found |= {f"{folder.name}/{card.stem}": card for card in cards}
+    return found
 
 
 def _rank(suite: str) -> tuple[int, str]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,69 @@ def test_the_same_spec_gives_the_same_plan() -> None:
     assert one.digest == other.digest
     assert plan(seed=4).digest != one.digest
     assert plan(concurrency=3, timeout_s=9, max_attempts=1).digest == one.digest
+
+
+CONDITIONS: list[Any] = [
+    "original",
+    "EP02",
+    {"stimuli": ["EP01+EP02", "NP01"], "position": "after_input"},
+    {"stimuli": ["EP02"], "joiner": ""},
+    "zero_shot_cot",
+]
+PINNED: dict[str, tuple[dict[str, Any], str, str]] = {
+    "conditions": ({"conditions": CONDITIONS}, "7c671c42d4d7bfc8", "ff6576442a6d1647"),
+    "paper": (
+        {
+            "template": "paper",
+            "conditions": ["original", {"stimuli": ["NP0*"], "position": "before_instruction"}],
+        },
+        "dcf30d366576bace",
+        "25c498e4203221b5",
+    ),
+    "race": (
+        {
+            "template": "plain",
+            "items": 12,
+            "design": {"race": {"block": 3}},
+            "conditions": ["original", "EP02", {"stimuli": ["EP03"], "position": "system"}],
+        },
+        "8373c64579ce466e",
+        "35bd8a18d26557dc",
+    ),
+    "limits": (
+        {
+            "conditions": [
+                "original",
+                {"method": "zero_shot_cot", "max_tokens": 64},
+                {"stimuli": ["EP01"], "max_tokens": 99},
+            ],
+            "replicates": 2,
+            "params": {"temperature": 0.7},
+        },
+        "0a9cfbd22a3d1ceb",
+        "d8534dbf572758aa",
+    ),
+    "wordings": (
+        {"conditions": ["original", "EP02"], "instructions": {"file": "w.yaml"}},
+        "242344818409caf9",
+        "167f9b8062da8b82",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PINNED)
+def test_what_was_asked_once_is_found_again(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Digests and keys of specs as they were before there were more words to write them with."""
+    changes, digest, keys = PINNED[name]
+    (tmp_path / "w.yaml").write_text("procedural/plural: [Make it many., Give the plural.]\n")
+    monkeypatch.chdir(tmp_path)
+    words = {"id": "mock/words", "style": "completion", "params": {"max_tokens": 9}}
+    built = plan(**{"name": "pinned", "models": ["mock/echo", words], "items": 3} | changes)
+    assert built.digest.startswith(digest)
+    asked = "".join(p.hash for model in built.models for p in built.requests(model))
+    assert hashlib.sha256(asked.encode()).hexdigest().startswith(keys)
 
 
 def test_a_limit_is_the_beginning_of_the_longer_draw() -> None:

@@ -180,7 +180,7 @@ def test_other_wordings_are_another_plan(tmp_path: Path) -> None:
     other = now(tmp_path, instructions={"file": "one.yaml"})
     for before, after, text in (
         (crossed, plain, "in the cards' own words alone"),
-        (plain, crossed, "in other words than the cards' own too"),
+        (plain, crossed, "in other words than the cards' own"),
         (crossed, other, "other wordings of the instruction: procedural/sum"),
     ):
         (found,) = differences(before, after)

@@ -33,6 +33,8 @@ conditions:                       # promptlab list stimuli
   - original
   - {{stimuli: [EP02, EP03, NP01, NP03]}}
   - {{stimuli: [EP02-neutral, EP03-neutral, NP01-neutral, NP03-neutral]}}   # matched controls
+  # - zero_shot_cot               # promptlab list methods: better than what?
+  # - {{method: expert_persona, text: You are an expert in grammar.}}
 
 shots: 5                          # demonstrations before each item; a list crosses them
 items: 40                         # items a task, the same in every condition

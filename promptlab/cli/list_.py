@@ -104,9 +104,18 @@ def _metrics() -> list[dict[str, Any]]:
 
 
 def _methods() -> list[dict[str, Any]]:
-    from promptlab.conditions import methods
+    from promptlab.methods import methods, origin
 
-    return [{"method": m.name, "description": m.description} for m in methods().values()]
+    return [
+        {
+            "method": m.name,
+            "settings": ", ".join(m.model_fields),
+            "description": m.description,
+            "from": origin(m),
+            "source": m.source,
+        }
+        for m in methods().values()
+    ]
 
 
 def _runs() -> list[dict[str, Any]]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
+
+from promptlab.plugins import plugins
 from promptlab.scoring.extraction import check_how, extract
 from promptlab.scoring.metrics import Metric, get_metric, metrics, register
 from promptlab.scoring.score import score_response
@@ -19,8 +22,13 @@ __all__ = [
 ]
 
 
+@cache
 def _load_all() -> None:
-    """Import the modules that register metrics."""
+    """Import the modules that register metrics, and those of installed packages.
+
+    Raises:
+        UserError: what a package brings is no metric, or has a name that is taken.
+    """
     from promptlab.scoring import (  # noqa: F401
         bigbench,
         induction,
@@ -28,3 +36,12 @@ def _load_all() -> None:
         negativeprompt,
         truthfulqa,
     )
+
+    for plugin in plugins("metric"):
+        metric = plugin.load()
+        if not isinstance(metric, Metric):
+            raise plugin.error("is no promptlab.scoring.Metric")
+        try:
+            register(metric)
+        except ValueError as error:
+            raise plugin.error(f"cannot be added: {error}") from None
