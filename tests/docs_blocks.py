@@ -234,7 +234,9 @@ def check_yaml(text: str, name: str = "") -> None:
             load_card(_saved(variant, name))
         elif all("/" in key and isinstance(value, list) for key, value in data.items()):
             _check_spec(MINIMAL | {"instructions": {"file": str(_saved(variant, name))}})
-        elif "instructions" in data and "tasks" not in data:  # the tasks of MINIMAL have one wording
+        elif (
+            "instructions" in data and "tasks" not in data
+        ):  # the tasks of MINIMAL have one wording
             from promptlab.spec import spec_from_mapping
 
             spec_from_mapping(MINIMAL | data)

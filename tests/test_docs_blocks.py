@@ -73,6 +73,7 @@ def read(
     monkeypatch.setattr(promptlab.report.page, "write_report", write_report)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("PROMPTLAB_RUNS_DIR", "runs")
     monkeypatch.setenv("PROMPTLAB_DATA_DIR", str(tmp_path / "no-suites"))
     return reader
 
