@@ -28,6 +28,9 @@ PROJECT = {
 }
 """Files beside `docs/`, and where they are on the site."""
 
+WIDE = ("comparison.md", "papers.md")
+"""Pages whose tables need the room of both columns beside the text."""
+
 _MARK = re.compile(r"^<!-- generated: (.+?) -->$", re.MULTILINE)
 _LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)\s]+)\)")
 _FENCED = re.compile(r"(^ *```.*?^ *```|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
@@ -55,6 +58,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Fill in what is generated, and turn links to files outside of `docs/`."""
     uri = page.file.src_uri
+    if page.parent is None:  # a tab of one page has nothing to navigate
+        page.meta["hide"] = ["navigation", "toc"] if uri in WIDE else ["navigation"]
     here = {v: k for k, v in PROJECT.items()}.get(uri, f"docs/{uri}")
     text = _MARK.sub(lambda found: generated.section(*found[1].split()), markdown)
 
