@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: quickstart test lint types bench bench-statistics calibrate setup clean
+.PHONY: quickstart test lint types docs docs-serve bench bench-statistics calibrate setup clean
 
 quickstart: $(VENV)/.local  ## a real experiment on a real model, on this machine, no key
 	$(BIN)/promptlab models pull smollm2-135m
@@ -21,6 +21,12 @@ types: $(VENV)/.dev  ## the folders are laid out as the package they become
 	rm -rf build/types && mkdir -p build/types
 	cp -R promptlab build/types/ && cp -R analysis stimuli tasks build/types/promptlab/
 	cd build/types && $(abspath $(BIN))/mypy --cache-dir ../../.mypy_cache --config-file ../../pyproject.toml -p promptlab
+
+docs: $(VENV)/.dev  ## the site, into build/site; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
+docs-serve: $(VENV)/.dev  ## the site on http://127.0.0.1:8000, anew with every change
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs serve
 
 bench: $(VENV)/.dev  ## what it costs, beside its targets; ARGS=--quick, ARGS=--million, ARGS=--help
 	$(BIN)/python benchmarks/bench.py $(ARGS)

@@ -6,10 +6,10 @@ import doctest
 import importlib
 import pkgutil
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from docs_blocks import blocks, prose
 
 import promptlab.analysis
 
@@ -20,7 +20,6 @@ LINKING = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES]
 NUMBER = doctest.register_optionflag("NUMBER")
 FLAGS = NUMBER | doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
-_FENCE = re.compile(r"^ *```")
 _DECIMAL = re.compile(r"[-+]?\d+\.\d*(?:e[-+]?\d+)?|[-+]?\d+e[-+]?\d+")
 
 
@@ -58,31 +57,16 @@ def run(test: doctest.DocTest) -> None:
     assert not failed, "".join(said)
 
 
-def blocks(text: str) -> Iterator[tuple[str, int, list[str]]]:
-    """Language, first line and lines of each fenced block."""
-    language, start, inside = "", 0, False
-    lines: list[str] = []
-    for number, line in enumerate(text.splitlines()):
-        if not _FENCE.match(line):
-            lines.append(line)
-        elif inside:
-            yield language, start, lines
-            inside = False
-        else:
-            language, start, inside, lines = line.strip(" `"), number + 1, True, []
-    assert not inside, f"the block that begins in line {start} is not closed"
-
-
 def examples(page: Path) -> doctest.DocTest:
     """All pycon blocks of a page as one session, each line where it is on the page."""
     text = page.read_text(encoding="utf-8")
     lines = [""] * len(text.splitlines())
-    for language, start, block in blocks(text):
-        if language == "pycon":
-            lines[start : start + len(block)] = block
+    for block in blocks(text):
+        if block.language == "pycon":
+            lines[block.start : block.start + len(block.lines)] = block.lines
         else:
-            assert not any(line.startswith(">>> ") for line in block), (
-                f"{name_of(page)}:{start}: an example that would not be run; write ```pycon"
+            assert not any(line.startswith(">>> ") for line in block.lines), (
+                f"{name_of(page)}:{block.start}: an example that would not be run; write ```pycon"
             )
     return doctest.DocTestParser().get_doctest(
         "\n".join(lines) + "\n", {"__name__": "__main__"}, name_of(page), str(page), 0
@@ -129,17 +113,6 @@ def test_wrong_examples_fail(tmp_path: Path) -> None:
             run(page(wrong))
 
 
-def prose(text: str) -> str:
-    """The text without its fenced blocks."""
-    kept, inside = [], False
-    for line in text.splitlines():
-        if _FENCE.match(line):
-            inside = not inside
-        elif not inside:
-            kept.append(line)
-    return "\n".join(kept)
-
-
 def anchors(page: Path) -> set[str]:
     """The anchors that GitHub gives to the headings of a page."""
     found: dict[str, int] = {}
@@ -180,7 +153,7 @@ def test_every_public_name_of_the_analysis_is_on_a_page() -> None:
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         spans = re.findall(r"`([^`\n]+)`", prose(text))
-        spans += [line for _, _, block in blocks(text) for line in block]
+        spans += [line for block in blocks(text) for line in block.lines]
         code |= set(re.findall(r"\w+", " ".join(spans)))
     missing = [name for name in promptlab.analysis.__all__ if name not in code]
     assert not missing, f"no page of docs/ mentions {', '.join(missing)}"

@@ -55,7 +55,10 @@ _REHEARSAL = """## Before an experiment
 
 The same is asked of one experiment, before anything is sent or spent:
 
-    promptlab calibrate experiment.yaml --effect EP02=+5
+<!-- not run: takes minutes -->
+```sh
+promptlab calibrate experiment.yaml --effect EP02=+5
+```
 
 takes its models, tasks, items, conditions and plan of analysis from the spec, gives every item
 simulated answers, and runs the analysis that the experiment will run, 200 times without any effect
@@ -109,7 +112,8 @@ def markdown(
         "Does the analysis keep its promises? Experiments are simulated whose truth is known, and "
         "every procedure is asked what it says of them. This page is written by the program:",
         "",
-        f"    {command}",
+        "<!-- not run: takes minutes -->",
+        f"```sh\n{command}\n```",
         "",
         f"{machine}, {date}. The numbers do not depend on the number of processes.",
         "",

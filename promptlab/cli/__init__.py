@@ -7,11 +7,11 @@ import sys
 from promptlab.cli._app import app, report_error
 from promptlab.errors import PromptlabError
 
-__all__ = ["main"]
+__all__ = ["load", "main"]
 
 
-def main() -> None:
-    """Entry point: a person's mistake is one message and exit code 2, never a traceback."""
+def load() -> None:
+    """Add every verb to the application."""
     # Each import adds its verb, in the order of `promptlab --help`.
     from promptlab.cli import (  # noqa: F401
         analyze,
@@ -35,6 +35,10 @@ def main() -> None:
         validate,
     )
 
+
+def main() -> None:
+    """Entry point: a person's mistake is one message and exit code 2, never a traceback."""
+    load()
     try:
         app()
     except PromptlabError as error:
