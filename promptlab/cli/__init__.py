@@ -20,6 +20,7 @@ def main() -> None:
         data,
         doctor,
         init,
+        judge,
         list_,
         models,
         plan,

@@ -25,6 +25,7 @@ def _load_all() -> None:
         bigbench,
         induction,
         inside,
+        judged,
         negativeprompt,
         truthfulqa,
     )
