@@ -16,7 +16,7 @@ defaults:
 | protocol, metric | how the answer was scored | `score` |
 | primary | whether this protocol decides for the task | true |
 | method | `text` or `logprob`: how the answer was read | `text` |
-| status | `ok`, `truncated`, `empty`, `refused`, `filtered`, `error`, `missing` or `unjudged` | from score |
+| status | ok, truncated, empty, refused, filtered, error, missing or unjudged | from the score |
 """
 
 from __future__ import annotations

@@ -17,7 +17,16 @@ from promptlab.runner import Ask, RunnerOptions
 from promptlab.runner.records import Budget, Rate, Spent
 from promptlab.spec import ModelSpec, assign
 
-__all__ = ["By", "asks", "as_judge", "budget_of", "options", "price_of", "provider_of"]
+__all__ = [
+    "By",
+    "as_judge",
+    "asks",
+    "budget_of",
+    "described",
+    "options",
+    "price_of",
+    "provider_of",
+]
 
 By = Literal["auto", "logprob", "text"]
 _STOP = ("\n",)
@@ -51,10 +60,7 @@ def as_judge(
         raise UserError(
             f"{spec.label} gives no log-probabilities of choices; write 'auto' or 'text'"
         )
-    if spec.id.startswith("local/"):
-        style = spec.style or "completion"
-    else:
-        style = spec.style or "chat"
+    style = spec.style or ("completion" if spec.id.startswith("local/") else "chat")
     how: Literal["logprob", "text"] = "logprob" if scores_choices and by != "text" else "text"
     if how == "text" and style == "completion" and "stop" not in spec.params:
         spec = spec.model_copy(update={"params": {**spec.params, "stop": list(_STOP)}})

@@ -1,8 +1,8 @@
 """Ratings by people: a blinded sheet to fill in, and what came back.
 
 A sheet shows question and answer under an `answer_id`, in a random order, without model, condition
-or judge. Ratings come back in it (one column a criterion), or as any table that names its answers by
-task, item_id and condition and has the columns criterion, rater and rating.
+or judge. Ratings come back in it (one column a criterion), or as any table that names its answers
+by task, item_id and condition and has the columns criterion, rater and rating.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The scores of a run with those of its judges.
 
-A judge's scores stand beside the others under protocols of their own, `judge:RUBRIC.CRITERION@JUDGE`,
-so that contrasts, sensitivity and report take them as they take any other.
+A judge's scores stand beside the others under protocols of their own, named
+`judge:RUBRIC.CRITERION@JUDGE`, so that contrasts, sensitivity and report take them like any other.
 """
 
 from __future__ import annotations

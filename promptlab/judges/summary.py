@@ -1,4 +1,4 @@
-"""What is to be said of the judges of a run: replies, biases, agreement; as a table of sentences."""
+"""What is to be said of the judges of a run: replies, biases, agreement, as a table."""
 
 from __future__ import annotations
 
