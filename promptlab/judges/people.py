@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["answer_id", "read_ratings", "write_sheet"]
 
 _NAMED = ("task", "item_id", "condition")
+_TEXTS = ("answer_id", "rater", "model", "task", "condition", "instruction", "item_id", "criterion")
 
 
 def answer_id(place: Sequence[Any]) -> str:
@@ -90,7 +91,8 @@ def read_ratings(path: Path, judgements: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        frame = pd.read_csv(path)
+        # An id may consist of digits, or look like 1e10.
+        frame = pd.read_csv(path, dtype=dict.fromkeys(_TEXTS, "str"))
     except FileNotFoundError:
         raise UserError(f"no such file: {path}") from None
     except (OSError, ValueError) as error:

@@ -54,9 +54,7 @@ def test_answers_are_split_at_semicolons(answers: list[str]) -> None:
 
 @pytest.mark.data
 def test_generation_asks_the_same_questions_without_choices(suites_dir: Path) -> None:
-    chosen = {
-        i.input: i for i in get_task("truthfulqa/multiple_choice", suites_dir).items(None, 0)
-    }
+    chosen = {i.input: i for i in get_task("truthfulqa/multiple_choice", suites_dir).items(None, 0)}
     items = get_task("truthfulqa/generation", suites_dir).items(None, 0)
     assert {i.input for i in items} == set(chosen)
     for item in items:
@@ -87,7 +85,8 @@ def test_mc1_and_mc2_on_the_real_csv_are_those_of_their_definition(suites_dir: P
         correct = cell(row["Correct Answers"])
         wrong = cell(row["Incorrect Answers"]) - correct
         right, all_mass = (
-            math.fsum(math.exp(logprob(a)) for a in answers) for answers in (correct, correct | wrong)
+            math.fsum(math.exp(logprob(a)) for a in answers)
+            for answers in (correct, correct | wrong)
         )
         item = items[row["Question"]]
         logprobs = [logprob(choice) for choice in item.choices]
