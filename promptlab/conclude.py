@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from promptlab.errors import NothingScored, Unjudged, UserError
 from promptlab.files import only_mine
-from promptlab.judges.handle import judge_warnings
+from promptlab.judges.handle import judge_sentences, judge_warnings
 from promptlab.lock import items_digest, wordings_of_lock
 from promptlab.plan import Plan
 from promptlab.planning import build_plan
@@ -194,6 +194,7 @@ def manifest(run: Run) -> dict[str, Any]:
         "cost_usd": _cost(run),
         "wall_s": status.get("wall_s"),
         "warnings": _warnings(run, served),
+        "judges": judge_sentences(run.path),
     }
 
 

@@ -19,7 +19,15 @@ from promptlab.runs import read_json
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Judging", "folder_name", "judge_warnings", "judgements", "list_judgings", "reply_keys"]
+__all__ = [
+    "Judging",
+    "folder_name",
+    "judge_sentences",
+    "judge_warnings",
+    "judgements",
+    "list_judgings",
+    "reply_keys",
+]
 
 
 class Judging:
@@ -130,6 +138,16 @@ def judge_warnings(run: Path) -> list[str]:
         if unread:
             found.append(f"{who}: {unread:,} of {sum(counts.values()):,} verdicts are missing")
     return found
+
+
+def judge_sentences(run: Path) -> list[str]:
+    """What the table of the judges says, for the report; empty without judges."""
+    import pandas as pd
+
+    path = run / "judges" / "report.parquet"
+    if not path.is_file():
+        return []
+    return [f"{sentence}." for sentence in pd.read_parquet(path)["sentence"]]
 
 
 def reply_keys(run: Path) -> set[str]:
