@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from promptlab.errors import UserError
+from promptlab.errors import UserError, did_you_mean
 from promptlab.runs import read_json
 
 if TYPE_CHECKING:
@@ -137,7 +137,19 @@ def judge_warnings(run: Path) -> list[str]:
             found.append(f"{who}: this judging is not complete; run promptlab judge again")
         if unread:
             found.append(f"{who}: {unread:,} of {sum(counts.values()):,} verdicts are missing")
-    return found
+    return found + _unknown_protocol(run)
+
+
+def _unknown_protocol(run: Path) -> list[str]:
+    """A protocol of a judge that the spec names and no judging has given."""
+    from promptlab.spec import load_spec
+
+    wanted = load_spec(run / "spec.yaml").experiment.scoring.protocol or ""
+    given = [p for judging in list_judgings(run) for p in judging.protocols]
+    if not wanted.startswith("judge:") or any(wanted in (p, p.rpartition("@")[0]) for p in given):
+        return []
+    guess = did_you_mean(wanted, [p.rpartition("@")[0] for p in given])
+    return [f"the spec names '{wanted}', which no judge has given yet{guess}"]
 
 
 def judge_sentences(run: Path) -> list[str]:

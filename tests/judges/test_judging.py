@@ -240,6 +240,15 @@ def test_a_judge_of_other_tasks_adds_protocols_and_takes_nothing_away() -> None:
     assert set(after.loc[after["primary"], "protocol"]) == primary
 
 
+def test_a_protocol_that_no_judge_gives_is_told() -> None:
+    from promptlab.judges.handle import judge_warnings
+
+    run = open_run(scoring={"protocol": "judge:human_study.meen"}, items=2)
+    run.judge("mock/words", analysis=False)
+    (warning,) = judge_warnings(run.path)
+    assert "did you mean 'judge:human_study.mean'" in warning
+
+
 def test_stale_verdicts_are_told(run: Run) -> None:
     from promptlab.judges.handle import judge_warnings
 
