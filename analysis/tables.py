@@ -16,7 +16,7 @@ defaults:
 | protocol, metric | how the answer was scored | `score` |
 | primary | whether this protocol decides for the task | true |
 | method | `text` or `logprob`: how the answer was read | `text` |
-| status | `ok`, `truncated`, `empty`, `refused`, `filtered`, `error`, `missing` | from the score |
+| status | ok, truncated, empty, refused, filtered, error, missing or unjudged | from the score |
 """
 
 from __future__ import annotations
@@ -52,7 +52,10 @@ SCORE_COLUMNS = (*REQUIRED, *_DEFAULTS, "status")
 KEY = ["model", "task", "condition", "shots", "instruction", "replicate", "item_id", "protocol"]
 """What identifies a row."""
 
-_STATUSES = ("ok", "truncated", "empty", "refused", "filtered", "error", "missing")
+_STATUSES = (
+    *("ok", "truncated", "empty", "refused", "filtered", "error", "missing"),
+    "unjudged",
+)
 _ALIASES = {
     "item": "item_id",
     "id": "item_id",

@@ -20,7 +20,7 @@ from promptlab.plan import Plan, Planned
 from promptlab.progress import Snapshot, Tally
 from promptlab.runner import Ask, Outcome, RunnerOptions
 from promptlab.runner.records import Budget, Rate, Spent
-from promptlab.runs import Run
+from promptlab.runs import Asked, Run
 from promptlab.spec_sending import BudgetSpec
 from promptlab.types import Cell
 
@@ -191,7 +191,7 @@ def journal_of(run: Run, plan: Plan) -> SpentJournal | None:
     return SpentJournal(run.path / _JOURNAL) if any(budgets) else None
 
 
-def spent_before(run: Run) -> dict[str, Spent]:
+def spent_before(run: Asked) -> dict[str, Spent]:
     """What earlier calls of a run have spent, by model label."""
     told = dict(run.status.get("spent", {}))
     with suppress(FileNotFoundError):
@@ -203,7 +203,7 @@ def spent_before(run: Run) -> dict[str, Spent]:
 
 
 async def watch(
-    run: Run,
+    run: Asked,
     tally: Tally,
     outcome: Outcome,
     journal: SpentJournal | None,
@@ -225,7 +225,7 @@ async def watch(
                 keep(run, snapshot, outcome, journal)
 
 
-def keep(run: Run, snapshot: Snapshot, outcome: Outcome, journal: SpentJournal | None) -> None:
+def keep(run: Asked, snapshot: Snapshot, outcome: Outcome, journal: SpentJournal | None) -> None:
     """Write progress, what was spent and the latest limits into the run's status file."""
     update_status(
         run,

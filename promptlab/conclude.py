@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from promptlab.errors import NothingScored, UserError
+from promptlab.errors import NothingScored, Unjudged, UserError
 from promptlab.files import only_mine
+from promptlab.judges.handle import judge_sentences, judge_warnings
 from promptlab.lock import items_digest, methods_of_lock, wordings_of_lock
 from promptlab.plan import Plan
 from promptlab.planning import build_plan
-from promptlab.runs import Run, read_json, write_json
+from promptlab.runs import Asked, Run, read_json, write_json
 from promptlab.served import same_model
 from promptlab.spec import load_spec
 from promptlab.tables import write_scores
@@ -97,9 +98,15 @@ def analyse_run(run: Run) -> pd.DataFrame:
 
     scores, conditions = run.scores(), run.conditions()
     if not scores["score"].notna().any():
+        found = _statuses(scores)
+        if found.get("unjudged"):
+            raise Unjudged(
+                f"{found['unjudged']:,} answers wait for a judge; type: promptlab judge "
+                f"{run.path} --judge MODEL"
+            )
         raise NothingScored(
             f"no answer of {run.path.name} could be scored: "
-            + ", ".join(f"{n} {status}" for status, n in _statuses(scores).items())
+            + ", ".join(f"{n} {status}" for status, n in found.items())
         )
     options = run.analysis.options() | {"seed": run.lock["seed"]}
     raced = (run.path / "race.parquet").is_file()
@@ -193,6 +200,7 @@ def manifest(run: Run) -> dict[str, Any]:
         "cost_usd": _cost(run),
         "wall_s": status.get("wall_s"),
         "warnings": _warnings(run, served),
+        "judges": judge_sentences(run.path),
     }
 
 
@@ -247,6 +255,7 @@ def _warnings(run: Run, served: dict[str, dict[str, list[str]]]) -> list[str]:
                 warnings.append(
                     f"{label}: answers come from several {what} ({', '.join(found[names])})"
                 )
+    warnings += judge_warnings(run.path)
     if run.status.get("state") not in ("complete", "running"):
         warnings.append("this run is not complete; run the spec again to finish it")
     return warnings
@@ -301,7 +310,7 @@ def _with_texts(run: Run, rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def update_status(run: Run, **values: Any) -> None:
+def update_status(run: Asked, **values: Any) -> None:
     """Add to a run's status file."""
     path = run.path / "status.json"
     write_json(path, (read_json(path) if path.is_file() else {}) | values)

@@ -8,6 +8,7 @@ PromptlabError
 │   ├── MissingDependency  an optional package; says the pip line to type
 │   ├── UnpairedScores     a table of scores that does not pair
 │   └── NothingScored      a run without a single score
+│       └── Unjudged       its answers wait for a judge
 ├── StoreError             the store cannot be read, or does not hold what was asked
 │   └── StoreDamaged       what is in the store's file is not what was written there
 └── ProviderError          what a model's endpoint answered instead of an answer
@@ -29,6 +30,7 @@ __all__ = [
     "SpecError",
     "StoreDamaged",
     "StoreError",
+    "Unjudged",
     "UnknownName",
     "UnpairedScores",
     "UserError",
@@ -112,6 +114,10 @@ class UnpairedScores(UserError):
 
 class NothingScored(UserError):
     """All answers of a run failed, or were empty, refused or cut off."""
+
+
+class Unjudged(NothingScored):
+    """Open answers that no judge has scored yet."""
 
 
 class StoreError(PromptlabError):

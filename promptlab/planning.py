@@ -15,6 +15,7 @@ from promptlab.plan import Draw, LeftOut, Plan, PlannedModel
 from promptlab.prompts import Labels, Variant, check_labels, check_layout
 from promptlab.providers import describe
 from promptlab.scoring import get_metric
+from promptlab.scoring.judged import JUDGED
 from promptlab.spec import Spec
 from promptlab.spec_template import TemplateSpec
 from promptlab.tasks import Task, find_tasks
@@ -247,6 +248,14 @@ def _check_race(plan: Plan) -> None:
     if race is None or not plan.draws:
         return
     others, where = len(plan.conditions) - 1, ("design",)
+    for task in plan.draws:
+        metrics, primary = plan.protocols(task)
+        if metrics[primary] == JUDGED:
+            raise plan.spec.document.error(
+                f"a race needs scores as it goes, and the answers to {task} wait for a judge; "
+                "write 'design: full'",
+                where,
+            )
     if others < 1 + (race.goal == "best"):
         needed = "two conditions" if race.goal == "best" else "a condition"
         raise plan.spec.document.error(f"a race needs {needed} beside '{baseline}'", where)
@@ -283,6 +292,8 @@ def _check_prompts(plan: Plan) -> None:
 def _check_protocol(spec: Spec, tasks: list[Task]) -> None:
     wanted = spec.experiment.scoring.protocol
     known = {protocol for task in tasks for protocol in task.card.metrics}
+    if wanted is not None and wanted.startswith("judge:"):
+        return  # of a judge that will be asked when the run is finished
     if wanted is not None and wanted not in known:
         raise spec.document.error(
             f"no task has a scoring protocol '{wanted}'{did_you_mean(wanted, known)}; "

@@ -5,6 +5,7 @@
         plan.parquet  responses.parquet  scores.parquet  conditions.parquet
         contrasts.parquet  best.parquet  sensitivity.parquet  wordings.parquet
         race.json  race.parquet  race_path.parquet      (of a race)
+        judges/<rubric>_<judge>_<hash>/                 (of each judging: promptlab judge)
         report/index.html  report/tables/  report/figures/
 
 A run of the same plan continues in the same directory; a changed spec makes a new one.
@@ -16,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 from filelock import FileLock, Timeout
@@ -28,11 +29,12 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from promptlab.judges import Judging
     from promptlab.plan import Plan
     from promptlab.registered import Standing
     from promptlab.spec import AnalysisSpec
 
-__all__ = ["Run", "list_runs", "load", "locked_directory"]
+__all__ = ["Asked", "Run", "list_runs", "load", "locked_directory"]
 
 _TABLES = (
     "plan",
@@ -46,6 +48,18 @@ _TABLES = (
 )
 
 
+class Asked(Protocol):
+    """A folder with a status file, for which models are asked: a run, or a judging of one."""
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """State and counts."""
+
+
 class Run:
     """A finished or unfinished run: its tables as data frames, its figures, its report.
 
@@ -56,7 +70,7 @@ class Run:
     """
 
     def __init__(self, path: Path | str) -> None:
-        self.path = Path(path)
+        self.path: Path = Path(path)
         if not (self.path / "lock.json").is_file():
             known = [run.path.name for run in list_runs(self.path.parent)]
             hint = f"; runs there: {', '.join(known[-5:])}" if known else ""
@@ -83,8 +97,38 @@ class Run:
         return self._table("responses", columns)
 
     def scores(self) -> pd.DataFrame:
-        """One row for each planned request and scoring protocol."""
-        return self._table("scores")
+        """One row for each planned request and scoring protocol, judges' protocols included."""
+        from promptlab.judges.scores import with_judged
+
+        return with_judged(self.path, self._table("scores"))
+
+    def judge(self, judge: Any, rubric: Path | str = "human_study", **options: Any) -> Judging:
+        """Have the answers judged by a model, and analyse the run again with its scores.
+
+        Args:
+            judge: model id, mapping as under `models` of a spec, or the path of such a YAML file.
+            rubric: name of a built-in rubric, or the path of one.
+            options: of `promptlab.judges.judge_run`.
+        """
+        from promptlab.judges import judge_run
+
+        return judge_run(self, judge, rubric, **options)
+
+    def judgings(self) -> list[Judging]:
+        """What judges have been asked about this run, oldest first."""
+        from promptlab.judges import list_judgings
+
+        return list_judgings(self.path)
+
+    def judgements(self) -> pd.DataFrame:
+        """Every reply of every judge, one row for each answer, criterion and order.
+
+        Raises:
+            UserError: no judge was asked.
+        """
+        from promptlab.judges import judgements
+
+        return judgements(self.path)
 
     def conditions(self) -> pd.DataFrame:
         """Condition, method, valence, library, text, matched_to, theory."""

@@ -37,6 +37,7 @@ __all__ = [
     "ModelSpec",
     "ScoringSpec",
     "Spec",
+    "assign",
     "load_spec",
     "spec_from_mapping",
 ]
@@ -346,7 +347,7 @@ def _overridden(
         return document
     data = copy.deepcopy(document.data)
     for assignment in set_values:
-        _assign(data, assignment)
+        assign(data, assignment)
     if limit is not None:
         items = data.get("items", Experiment.model_fields["items"].default)
         data["items"] = min(limit, items) if isinstance(items, int) else limit
@@ -360,7 +361,8 @@ def _overridden(
     return changed
 
 
-def _assign(data: dict[str, Any], assignment: str) -> None:
+def assign(data: dict[str, Any], assignment: str) -> None:
+    """Carry out an override `dotted.key=value`; the value is YAML."""
     key, sign, value = assignment.partition("=")
     if not sign or not key:
         raise UserError(f"--set takes key=value, such as items=20 (got '{assignment}')")

@@ -24,6 +24,7 @@ __all__ = [
     "CONDITION_COLUMNS",
     "condition_row",
     "response_of",
+    "score_schema",
     "write_conditions",
     "write_plan",
     "write_responses",
@@ -80,7 +81,8 @@ def _response_schema() -> pa.Schema:
     )
 
 
-def _score_schema() -> pa.Schema:
+def score_schema() -> pa.Schema:
+    """Columns of the table of scores."""
     import pyarrow as pa
 
     name = pa.dictionary(pa.int32(), pa.string())
@@ -214,7 +216,7 @@ def write_scores(plan: Plan, responses: Path, path: Path) -> int:
     }
     two_steps = {c.id for c in plan.conditions if plan.has_second_call(c)}
     suites = {task: task.split("/", 1)[0] for task in plan.draws}
-    with row_writer(path, _score_schema()) as table:
+    with row_writer(path, score_schema()) as table:
         for row in read_rows(responses, _SCORED, ABSENT):
             model, task, condition, shots, wording, replicate, item_id, step, status = row[:9]
             if condition in two_steps and step == 0 and status in ("ok", "truncated"):

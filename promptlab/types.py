@@ -20,6 +20,7 @@ __all__ = [
     "Request",
     "Response",
     "Score",
+    "ScoreStatus",
     "Status",
     "Stimulus",
     "Style",
@@ -32,6 +33,9 @@ Style = Literal["chat", "completion"]
 Position = Literal["after_instruction", "before_instruction", "system", "after_input"]
 Status = Literal["ok", "truncated", "empty", "refused", "filtered", "error"]
 """What became of a request. Only `ok` is scored without saying so."""
+
+ScoreStatus = Status | Literal["unjudged"]
+"""What became of a score; `unjudged` is an answer that waits for a judge, or got no verdict."""
 
 OWN: Final = "own"
 """Id of the instruction as the task card words it."""
@@ -191,6 +195,6 @@ class Score:
     metric: str
     method: Method
     value: float | None
-    status: Status
+    status: ScoreStatus
     answer: str
     """The extracted answer that was scored."""

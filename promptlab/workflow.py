@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -29,9 +28,10 @@ from promptlab.asking import (
     watch,
 )
 from promptlab.conclude import analyse_run, report_run, score_run, update_status
-from promptlab.errors import NothingScored, PromptlabError, StoreDamaged, UserError
+from promptlab.errors import NothingScored, PromptlabError, StoreDamaged, Unjudged, UserError
 from promptlab.files import write_private
 from promptlab.lock import build_lock
+from promptlab.loops import to_its_end
 from promptlab.plan import Plan
 from promptlab.planning import build_plan
 from promptlab.progress import Tally
@@ -105,34 +105,7 @@ def run(
         on_run=on_run,
         on_message=on_message,
     )
-    return _in_a_thread(coroutine) if _in_a_loop() else asyncio.run(coroutine)
-
-
-def _in_a_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
-
-
-def _in_a_thread(coroutine: Any) -> Run:
-    """Run a coroutine to its end while another loop runs in this thread (Jupyter)."""
-    result: list[Run] = []
-    failure: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            result.append(asyncio.run(coroutine))
-        except BaseException as error:
-            failure.append(error)
-
-    thread = threading.Thread(target=work, name="promptlab-run")
-    thread.start()
-    thread.join()
-    if failure:
-        raise failure[0]
-    return result[0]
+    return to_its_end(coroutine)
 
 
 async def arun(
@@ -349,6 +322,8 @@ def _conclude(handle: Run) -> None:
     try:
         analyse_run(handle)
         report_run(handle)
+    except Unjudged as error:
+        update_status(handle, analysis=str(error))
     except NothingScored as error:
         update_status(handle, analysis=str(error), state="incomplete")
     except UserError as error:

@@ -23,7 +23,7 @@ from promptlab.tasks.loaders import Context, make_task
 __all__ = ["find_tasks", "get_task", "list_cards", "load_card"]
 
 FOLDER = Path(__file__).parent
-SUITE_ORDER = ("instruction_induction", "bigbench", "truthfulqa", "procedural")
+SUITE_ORDER = ("instruction_induction", "bigbench", "truthfulqa", "open_questions", "procedural")
 HINT = "`promptlab list tasks` shows them all"
 
 

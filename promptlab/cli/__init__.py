@@ -20,6 +20,7 @@ def load() -> None:
         data,
         doctor,
         init,
+        judge,
         list_,
         models,
         plan,

@@ -20,6 +20,7 @@ class What(StrEnum):
     models = "models"
     metrics = "metrics"
     methods = "methods"
+    rubrics = "rubrics"
     runs = "runs"
 
 
@@ -29,7 +30,7 @@ def list_(
     pattern: Annotated[str, typer.Argument(help="Only names that match, such as 'EP*'.")] = "*",
     json: Json = False,
 ) -> None:
-    """List tasks, stimuli, models, metrics, methods or runs."""
+    """List tasks, stimuli, models, metrics, methods, rubrics or runs."""
     import fnmatch
 
     rows = [row for row in _ROWS[what]() if fnmatch.fnmatch(next(iter(row.values())), pattern)]
@@ -118,6 +119,22 @@ def _methods() -> list[dict[str, Any]]:
     ]
 
 
+def _rubrics() -> list[dict[str, Any]]:
+    from promptlab.judges import load_rubric, rubric_names
+
+    cards = [load_rubric(name).card for name in rubric_names()]
+    return [
+        {
+            "rubric": card.name,
+            "judges": card.judges,
+            "criteria": ", ".join(c.name for c in card.criteria),
+            "description": card.description,
+            "source": card.source,
+        }
+        for card in cards
+    ]
+
+
 def _runs() -> list[dict[str, Any]]:
     from promptlab.runs import list_runs
     from promptlab.settings import runs_dir
@@ -134,5 +151,6 @@ _ROWS = {
     What.models: _models,
     What.metrics: _metrics,
     What.methods: _methods,
+    What.rubrics: _rubrics,
     What.runs: _runs,
 }

@@ -286,10 +286,11 @@ def _rows(path: Path, model: str | None, run: str | None) -> Iterator[Stored]:
     found = _run(run)
     if found is None:
         raise UserError(f"there is no run {run}; promptlab list runs")
+    from promptlab.judges.handle import reply_keys
     from promptlab.repair import keys_of
 
     with Store(path, "replay") as store:
-        for keys in keys_of(found):
+        for keys in (*keys_of(found), reply_keys(found.path)):
             for row in store.rows(keys):
                 if model is None or model_of(row[1]) == model:
                     yield row

@@ -4,7 +4,7 @@
 |---|---|
 | `mock/echo` | with the item's own text |
 | `mock/words?n=3` | with n words, always the same for the same request |
-| `mock/constant:TEXT` | TEXT, always |
+| `mock/constant:TEXT` | TEXT, always; of choices, the one that is TEXT |
 | `mock/skilled?p=0.7` | right for a share p of the items, the same items under every condition |
 
 Further settings: `seed=1` for other answers, `latency_ms=50` for a slow model; joined by `&`.
@@ -141,6 +141,11 @@ class MockProvider(Provider):
             skilled = self._is_skilled(request)
             weights = [
                 w + (choice in right) * (1 if skilled else -1)
+                for w, choice in zip(weights, request.choices, strict=True)
+            ]
+        if self._kind == "constant":
+            weights = [
+                w + (choice == self._constant)
                 for w, choice in zip(weights, request.choices, strict=True)
             ]
         total = math.log(sum(math.exp(4 * w) for w in weights))

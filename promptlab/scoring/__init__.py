@@ -33,6 +33,7 @@ def _load_all() -> None:
         bigbench,
         induction,
         inside,
+        judged,
         negativeprompt,
         truthfulqa,
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from promptlab.errors import UnknownName
-from promptlab.types import Item
+from promptlab.types import Item, ScoreStatus
 
 __all__ = ["Metric", "get_metric", "metrics", "register"]
 
@@ -25,6 +25,7 @@ class Metric:
         score_logprobs: scores the choices' log-probabilities, if the metric has that form.
         ends: strings at which the scored part of an answer ends; an answer cut off by the token
             limit after one of them is complete.
+        unscored: status of an answer that `score_text` gives NaN.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Metric:
     score_text: ScoreText
     score_logprobs: ScoreLogprobs | None = None
     ends: tuple[str, ...] = ()
+    unscored: ScoreStatus = "empty"
 
 
 _METRICS: dict[str, Metric] = {}

@@ -9,7 +9,8 @@ What becomes of a response that is not plain text with an answer:
 * A reply in which no answer is found, such as no choice or several, is an answer, and a wrong one:
   value 0, status `ok`. It says something about the model, not about the line to it.
 * A metric that this reply cannot be scored under (MC2 without log-probabilities) gives value None
-  and status `empty`: the response has nothing that the metric reads.
+  and status `empty`: the response has nothing that the metric reads. An open answer that only a
+  judge can score has status `unjudged`.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def _by_text(item: Item, response: Response, protocol: str, metric: Metric, how:
         index = option_index(answer, item)
         answer = "" if index is None else item.choices[index]
     if math.isnan(value):
-        return Score(protocol, metric.name, "text", None, "empty", answer.strip())
+        return Score(protocol, metric.name, "text", None, metric.unscored, answer.strip())
     return Score(protocol, metric.name, "text", value, "ok", answer.strip())
 
 

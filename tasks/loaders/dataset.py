@@ -60,12 +60,20 @@ class Settings(BaseModel):
     """Scores of the choices: a column, a template, or a list of templates; numbers in [0, 1]."""
     gold: Text | None = None
     """Column or template of the right choice's index, counted from 0."""
+    open: bool = False
+    """No answer is right or wrong: answers are judged, and 'target' may be left out."""
+    fields: Mapping[str, Text] = Field(default_factory=dict)
+    """Columns or templates that judges may be shown, by the name they get."""
 
     @model_validator(mode="after")
     def _one_answer(self) -> Settings:
         given = [k for k in ("target", "target_scores", "gold") if getattr(self, k) is not None]
         if len(given) > 1:
             raise ValueError(f"the answer is given twice: {' and '.join(given)}; keep one")
+        if self.open:
+            if self.choices is not None or given not in ([], ["target"]):
+                raise ValueError("'open' is for answers that are judged; it has no choices")
+            return self
         if self.choices is None and given != ["target"]:
             raise ValueError("'target' is missing; 'target_scores' and 'gold' need 'choices'")
         if not given:
@@ -92,6 +100,7 @@ class DatasetTask(RecordTask):
         self._choices = self._templates(s.choices, "choices", literal=True)
         self._scores = self._templates(s.target_scores, "target_scores", literal=True)
         self._gold = self._templates(s.gold, "gold")
+        self._fields = {k: self._template(v, "fields", k) for k, v in s.fields.items()}
 
     def _template(self, source: str, *key: str | int, literal: bool = False) -> Template:
         return Template(source, self.context.document, ("data", *key), literal=literal)
@@ -108,8 +117,8 @@ class DatasetTask(RecordTask):
 
     @property
     def has_demonstrations(self) -> bool:
-        """Whether the card names a split for them."""
-        return self.settings.fewshot_split is not None
+        """Whether the card names a split for them, and what they answer."""
+        return self.settings.fewshot_split is not None and bool(self._target or self._choices)
 
     def _read_items(self) -> Iterator[Item]:
         # A row that stands twice is one item: counted twice, it would narrow every interval.
@@ -129,6 +138,7 @@ class DatasetTask(RecordTask):
 
     def _from(self, rows: list[Row]) -> Iterator[Item]:
         everything = [self._input, *self._target, *self._choices, *self._scores, *self._gold]
+        everything += self._fields.values()
         for template in everything:
             template.check(list(rows[0]))
         for number, row in enumerate(rows, start=1):
@@ -137,13 +147,15 @@ class DatasetTask(RecordTask):
     def _item(self, row: Row, number: int) -> Item:
         text = self._input.text(row, number)
         targets = [t for template in self._target for t in template.texts(row, number)]
+        fields = {name: template.text(row, number) for name, template in self._fields.items()}
         if not self._choices:
-            return make_item(text, targets)
+            return make_item(text, targets, fields=fields)
         choices = [c for template in self._choices for c in template.texts(row, number)]
         if len(set(choices)) != len(choices) or len(choices) < 2:
             raise self._choices[0].error(f"row {number}: choices must be several, all different")
         scores = self._target_scores(row, number, choices, targets)
-        return make_item(text, best_choices(choices, scores), choices=choices, target_scores=scores)
+        best = best_choices(choices, scores)
+        return make_item(text, best, choices=choices, target_scores=scores, fields=fields)
 
     def _target_scores(
         self, row: Row, number: int, choices: list[str], targets: list[str]

@@ -1,4 +1,4 @@
-"""TruthfulQA's multiple choice (Lin, Hilton and Evans, 2022), made from the benchmark's CSV.
+"""TruthfulQA (Lin, Hilton and Evans, 2022), made from the benchmark's CSV.
 
 The benchmark also publishes `mc_task.json`, whose choices differ from the CSV in places.
 """
@@ -29,18 +29,22 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     loader: Literal["truthfulqa"]
+    form: Literal["multiple_choice", "generation"] = "multiple_choice"
+    """Choose among the CSV's answers, or answer freely and be judged."""
 
 
 class TruthfulQA(RecordTask):
-    """The questions with their correct and incorrect answers as choices.
+    """The questions with their correct and incorrect answers.
 
-    Choices are the correct answers (score 1), then the incorrect ones (score 0), none twice; the
-    few texts that the CSV lists as both count as correct. `fields["best"]` is the best answer.
+    As multiple choice, the choices are the correct answers (score 1), then the incorrect ones
+    (score 0), none twice; the few texts that the CSV lists as both count as correct.
+    `fields["best"]` is the best answer. In the form `generation` there are no choices; a judge
+    finds the correct answers in `answers` and the incorrect ones in `fields["incorrect"]`.
     """
 
     def __init__(self, card: TaskCard, context: Context) -> None:
         super().__init__(card, context)
-        validate(Settings, context.document, dict(card.data), ("data",))
+        self.settings = validate(Settings, context.document, dict(card.data), ("data",))
 
     @property
     def has_demonstrations(self) -> bool:
@@ -53,6 +57,10 @@ class TruthfulQA(RecordTask):
             best = row["Best Answer"].strip()
             correct = unique(split_answers(row["Correct Answers"]))
             choices = unique([*correct, *split_answers(row["Incorrect Answers"])])
+            if self.settings.form == "generation":
+                fields = {"best": best, "incorrect": choices[len(correct) :]}
+                yield make_item(row["Question"], correct, fields=fields)
+                continue
             scores = [1.0] * len(correct) + [0.0] * (len(choices) - len(correct))
             yield make_item(
                 row["Question"],

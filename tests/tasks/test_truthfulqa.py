@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import hashlib
+import math
 from pathlib import Path
 
 import pytest
@@ -48,3 +50,48 @@ def test_every_row_of_the_csv_is_an_item(suites_dir: Path) -> None:
 def test_answers_are_split_at_semicolons(answers: list[str]) -> None:
     assert split_answers("; ".join(answers)) == [a.strip() for a in answers if a.strip()]
     assert split_answers(";" + ";".join(answers) + ";;") == split_answers(";".join(answers))
+
+
+@pytest.mark.data
+def test_generation_asks_the_same_questions_without_choices(suites_dir: Path) -> None:
+    chosen = {i.input: i for i in get_task("truthfulqa/multiple_choice", suites_dir).items(None, 0)}
+    items = get_task("truthfulqa/generation", suites_dir).items(None, 0)
+    assert {i.input for i in items} == set(chosen)
+    for item in items:
+        other = chosen[item.input]
+        assert not item.choices
+        assert item.answers == other.answers
+        assert item.fields["best"] in item.answers
+        assert (*item.answers, *item.fields["incorrect"]) == other.choices
+
+
+@pytest.mark.data
+def test_mc1_and_mc2_on_the_real_csv_are_those_of_their_definition(suites_dir: Path) -> None:
+    # From the CSV's own cells, without the loader's choices: pseudo-random log-probabilities.
+    from promptlab.scoring.truthfulqa import mc1, mc2
+
+    items = {i.input: i for i in get_task("truthfulqa/multiple_choice", suites_dir).items(None, 0)}
+    with (suites_dir / "truthfulqa" / "TruthfulQA.csv").open(encoding="utf-8-sig") as file:
+        rows = list(csv.DictReader(file))
+
+    def cell(text: str) -> set[str]:
+        return {part.strip() for part in text.split(";")} - {""}
+
+    def logprob(answer: str) -> float:
+        return -float(int(hashlib.sha256(answer.encode()).hexdigest()[:6], 16) % 997) / 50
+
+    wins = 0
+    for row in rows:
+        correct = cell(row["Correct Answers"])
+        wrong = cell(row["Incorrect Answers"]) - correct
+        right, all_mass = (
+            math.fsum(math.exp(logprob(a)) for a in answers)
+            for answers in (correct, correct | wrong)
+        )
+        item = items[row["Question"]]
+        logprobs = [logprob(choice) for choice in item.choices]
+        best = logprob(row["Best Answer"].strip())
+        wins += best > max(map(logprob, wrong))
+        assert mc1(item, logprobs) == float(best > max(map(logprob, wrong)))
+        assert mc2(item, logprobs) == pytest.approx(right / all_mass)
+    assert 0 < wins < len(rows)

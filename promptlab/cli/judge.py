@@ -1,0 +1,238 @@
+"""`promptlab judge`: have a run's answers judged by a model; again is free."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from promptlab.cli._app import EXIT_CODES, Json, RunPath, app
+
+if TYPE_CHECKING:
+    from promptlab.cli._interrupt import Interruption
+    from promptlab.cli._progress import Watch
+    from promptlab.judges import Judging
+    from promptlab.progress import Snapshot
+    from promptlab.runs import Run
+
+
+@app.command(epilog=EXIT_CODES)
+def judge(
+    path: RunPath,
+    judges: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--judge",
+            metavar="ID",
+            help="Model that judges, or a YAML file that describes it (repeatable).",
+        ),
+    ] = None,
+    rubric: Annotated[
+        str,
+        typer.Option(
+            "--rubric",
+            metavar="NAME",
+            help="human_study, truthfulqa, truthfulqa_reference, pairwise, or your own YAML file.",
+        ),
+    ] = "human_study",
+    baseline: Annotated[
+        str | None,
+        typer.Option("--baseline", help="Of pairs, the condition to compare the others with."),
+    ] = None,
+    task: Annotated[
+        list[str] | None, typer.Option("--task", help="Only tasks of this id or glob (repeatable).")
+    ] = None,
+    by: Annotated[
+        str, typer.Option("--by", help="Read verdicts from: auto, logprob or text.")
+    ] = "auto",
+    set_values: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Override a key of the judge, such as budget.usd=5 (repeatable).",
+        ),
+    ] = None,
+    store: Annotated[
+        str, typer.Option("--store", help="Stored replies: use, refresh, off or replay.")
+    ] = "use",
+    people: Annotated[
+        Path | None,
+        typer.Option("--people", metavar="CSV", help="Ratings by people, to compare with."),
+    ] = None,
+    sheet: Annotated[
+        Path | None,
+        typer.Option("--sheet", metavar="CSV", help="Write a blinded sheet for people and stop."),
+    ] = None,
+    analysis: Annotated[
+        bool, typer.Option("--analysis/--no-analysis", help="Analyse and write the report again.")
+    ] = True,
+    json: Json = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
+) -> None:
+    """Have the answers of a finished run judged, and analyse it again with the judge's scores.
+
+    Replies are kept in the store, so that the same command is free and goes on after Ctrl-C.
+    Scores come under protocols of their own, judge:RUBRIC.CRITERION@JUDGE; a reply without a
+    verdict is a status, not a score. Without --judge, what the judges so far have said is printed.
+
+    With --json, an object a line on standard output: stage, progress and warning as of promptlab
+    run, and last a result with judgings, report and exit_code.
+    """
+    from promptlab.cli._interrupt import interruptible
+    from promptlab.errors import UnknownName
+    from promptlab.runs import load
+
+    for name, value, known in (
+        ("--by", by, ("auto", "logprob", "text")),
+        ("--store", store, ("use", "refresh", "off", "replay")),
+    ):
+        if value not in known:
+            raise UnknownName(f"value of {name}:", value, known, f"one of {', '.join(known)}")
+    run = load(path)
+    if sheet is not None:
+        _write_sheet(run, rubric, sheet)
+        return
+    with interruptible() as interruption:
+        from promptlab.cli._progress import JsonWatch, progress
+
+        done: list[Judging] = []
+        with progress(quiet=quiet, json=json) as watch:
+            options: dict[str, Any] = {
+                "baseline": baseline,
+                "tasks": task or (),
+                "by": by,
+                "set_values": set_values or (),
+                "store": store,
+            }
+            interrupted = False
+            for i, one in enumerate(judges or ()):
+                last = analysis and i == len(judges or ()) - 1
+                found = _judged(run, one, rubric, watch, interruption, last, options)
+                if found is None:
+                    interrupted = True
+                    break
+                done.append(found)
+        code = interruption.exit_code if interrupted else _exit_code(done)
+        if interrupted:
+            typer.echo("interrupted: replies are kept; the same command goes on", err=True)
+        else:
+            lines = _print_report(run, done, people, show=not (json or quiet))
+            if isinstance(watch, JsonWatch):
+                watch.tell(
+                    event="result",
+                    run=str(run.path),
+                    judgings=[{**j.facts, **_counted(j)} for j in done],
+                    report=lines,
+                    exit_code=code,
+                )
+        if code:
+            raise typer.Exit(code)
+
+
+def _judged(
+    run: Run,
+    written: str,
+    rubric: str,
+    watch: Watch,
+    interruption: Interruption,
+    analysis: bool,
+    options: dict[str, Any],
+) -> Judging | None:
+    """Ask one judge; None if a signal ended it."""
+    import asyncio
+
+    from promptlab.judges import judge_run
+
+    def on_progress(snapshot: Snapshot) -> None:
+        if interruption.came:
+            watch.drain()
+        watch.progress(snapshot)
+
+    def on_stage(name: str) -> None:
+        interruption.stage(name)
+        watch.stage(name)
+
+    try:
+        return judge_run(
+            run,
+            written,
+            rubric,
+            analysis=analysis,
+            on_progress=on_progress,
+            on_stage=on_stage,
+            on_message=lambda message: watch.warn("note", message, {}),
+            **options,
+        )
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return None
+
+
+def _exit_code(done: list[Judging]) -> int:
+    """4 where a budget or a quota is used up, else 3 where replies failed, else 0."""
+    from promptlab.cli.run import exit_code
+
+    return max((exit_code(j.status) for j in done), default=0)
+
+
+def _counted(judging: Judging) -> dict[str, Any]:
+    names = ("state", "responses", "asked", "from_store", "cost_usd", "stopped", "spent")
+    status = judging.status
+    return {name: status.get(name) for name in names}
+
+
+def _print_report(
+    run: Run, done: list[Judging], people: Path | None, *, show: bool
+) -> list[dict[str, Any]]:
+    """Say what the judges said; returns the table as records."""
+    from rich.console import Console
+
+    from promptlab.cli._ending import spent_words
+    from promptlab.judges.summary import write_judge_report
+
+    table = write_judge_report(run.path, people)
+    records: list[dict[str, Any]] = table.to_dict("records")
+    if not show:
+        return records
+    console = Console(highlight=False)
+    for judging in done:
+        status = judging.status
+        for label, stop in status["stopped"].items():
+            console.print(f"stopped: {label}: {stop['reason']}", markup=False, soft_wrap=True)
+        counts = ", ".join(f"{n:,} {name}" for name, n in status["responses"].items())
+        console.print(
+            f"{judging.judge} under {judging.rubric}: {counts}; {status['asked']:,} asked, "
+            f"{status['from_store']:,} from the store, {spent_words(status)}",
+            markup=False,
+            soft_wrap=True,
+        )
+        console.print(f"decides: {judging.protocols[0]}", markup=False, soft_wrap=True)
+    for topic, rows in table.groupby("topic", sort=False):
+        console.print(f"\n{_TOPICS[str(topic)]}", style="bold")
+        for sentence in rows["sentence"]:
+            console.print(f"- {sentence}.", markup=False, soft_wrap=True)
+    page = run.path / "report" / "index.html"
+    where = page if page.is_file() else run.path / "judges"
+    console.print(f"\nreport: {where}", markup=False, soft_wrap=True)
+    sys.stdout.flush()
+    return records
+
+
+_TOPICS = {
+    "replies": "Replies",
+    "position": "Position bias (pairs, both orders)",
+    "length": "Length and preference (an association: longer answers may be better)",
+    "judges": "Agreement between judges",
+    "people": "Agreement with people",
+}
+
+
+def _write_sheet(run: Run, rubric: str, path: Path) -> None:
+    from promptlab.conclude import plan_of
+    from promptlab.judges import load_rubric
+    from promptlab.judges.people import write_sheet
+
+    rows = write_sheet(plan_of(run), run.path / "responses.parquet", load_rubric(rubric), path)
+    typer.echo(f"{path}: {rows:,} answers, without model or condition; one copy for each rater")
