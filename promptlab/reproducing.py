@@ -15,9 +15,11 @@ from promptlab.runs import Run, list_runs
 from promptlab.spec import load_spec
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from promptlab.analysis.papers import Evidence, Part
 
-__all__ = ["conclude", "evidence", "part_of", "plans", "runs_in", "write_dossier"]
+__all__ = ["conclude", "part_of", "plans", "runs_in", "write_dossier"]
 
 
 def plans(experiments: Sequence[Planned]) -> list[Plan]:
@@ -72,18 +74,6 @@ def part_of(run: Run, *, recipe: Recipe) -> Part:
     )
 
 
-def evidence(recipe: Recipe, runs: Sequence[Run], *, protocol: str | None = None) -> Evidence:
-    """What runs say of a paper, under the scoring protocol that decides or under another.
-
-    Raises:
-        UserError: no run has a stimulus of the paper and the original.
-    """
-    from promptlab.analysis.papers import gather
-
-    parts = [part_of(run, recipe=recipe) for run in runs]
-    return gather(parts, recipe.paper.library, protocol=protocol)
-
-
 def conclude(run: Run) -> None:
     """Analyse a run whose answers are there; one without a single score stays as it is."""
     try:
@@ -93,7 +83,13 @@ def conclude(run: Run) -> None:
 
 
 def write_dossier(
-    recipe: Recipe, protocol: str, runs: Sequence[Run], folder: Path, *, recalled: bool = False
+    recipe: Recipe,
+    protocol: str,
+    runs: Sequence[Run],
+    folder: Path,
+    *,
+    importance: Path | None = None,
+    recalled: bool = False,
 ) -> Path:
     """Write the dossier of finished runs; returns the path of its page.
 
@@ -102,20 +98,48 @@ def write_dossier(
         protocol: which of its protocols the runs followed.
         runs: finished runs.
         folder: made if absent; an earlier dossier in it is replaced.
+        importance: `positive.csv` of `promptlab importance`.
         recalled: show published values that were only recalled, too.
 
     Raises:
         UserError: nothing to report, or the folder cannot be written to.
     """
+    from promptlab.analysis.papers import gather
     from promptlab.report.dossier import Dossier, write
 
+    parts = [part_of(run, recipe=recipe) for run in runs]
+    shares = _shares(importance) if importance else None
     second = recipe.protocol(protocol).second_protocol
+
+    def under(name: str | None) -> Evidence:
+        return gather(parts, recipe.paper.library, protocol=name, importance=shares)
+
     dossier = Dossier(
         recipe=recipe,
         protocol=protocol,
-        evidence=evidence(recipe, runs),
-        second=evidence(recipe, runs, protocol=second) if second else None,
+        evidence=under(None),
+        second=under(second) if second else None,
+        judged={c.protocol: under(c.protocol) for c in recipe.claims if c.protocol},
         runs=tuple(runs),
         published=recipe.published(recalled=recalled),
     )
     return write(dossier, folder)
+
+
+def _shares(path: Path) -> pd.DataFrame:
+    """Shares of positive words by task, of one measure: the paper's."""
+    import pandas as pd
+
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path}: {error}") from None
+    lacking = [c for c in ("measure", "task", "share", "lower", "upper") if c not in table]
+    if lacking:
+        raise UserError(
+            f"{path} has no column '{lacking[0]}'; name the positive.csv of promptlab importance"
+        )
+    one = table[(table["measure"] == "gradient_norm") & (table["task"] != "*")]
+    if "group" in one:
+        one = one[one["group"] == "positive"]
+    return one.reset_index(drop=True)

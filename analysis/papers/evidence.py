@@ -226,7 +226,8 @@ def gather(
         parts: the runs.
         library: name of the paper's library of stimuli (`emotionprompt`).
         baseline: the condition without a stimulus.
-        protocol: a scoring protocol; the one that decides for each task unless given.
+        protocol: a scoring protocol, of judges without `@JUDGE`; the one that decides for each
+            task unless given.
         importance: shares of word importance by task.
         seed: of the draws under no effect.
 
@@ -236,7 +237,7 @@ def gather(
     found: list[Setting] = []
     for part in _merged(parts):
         scores = check_scores(part.scores, source=f"the scores of {part.name}")
-        scores = scores[scores["primary"] if protocol is None else scores["protocol"] == protocol]
+        scores = scores[_decisive(scores, protocol)]
         scores = scores.assign(protocol=protocol or "primary")
         suites = scores["task"].str.partition("/")[0]
         for benchmark in dict.fromkeys(suites):
@@ -248,6 +249,15 @@ def gather(
             f"no run has a score of '{baseline}' and of a stimulus of the library '{library}'"
         )
     return Evidence(tuple(found), library, protocol or "primary", importance)
+
+
+def _decisive(scores: pd.DataFrame, protocol: str | None) -> pd.Series:
+    """Rows of the protocol; of several judges by one rubric, those of the first."""
+    if protocol is None:
+        return scores["primary"]
+    names = list(dict.fromkeys(scores["protocol"]))
+    chosen = [n for n in names if protocol in (n, n.rpartition("@")[0])]
+    return scores["protocol"].isin(chosen[:1])
 
 
 def _merged(parts: Sequence[Part]) -> list[Part]:

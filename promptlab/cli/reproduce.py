@@ -54,6 +54,12 @@ def reproduce(
         Path | None,
         typer.Option(help="Folder of the dossier.  [default: PAPER-PROTOCOL in the runs folder]"),
     ] = None,
+    importance: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="positive.csv of promptlab importance, for claims about words."
+        ),
+    ] = None,
     recalled: Annotated[
         bool, typer.Option("--recalled", help="Show published values nobody saw in a source.")
     ] = False,
@@ -94,7 +100,7 @@ def reproduce(
         _agree(paid, yes=yes)
         runs = _ask(experiments, quiet=quiet)
         folder = out or settings.runs_dir() / f"{recipe.name}-{protocol}"
-    page = write_dossier(recipe, protocol, runs, folder, recalled=recalled)
+    page = write_dossier(recipe, protocol, runs, folder, importance=importance, recalled=recalled)
     if not quiet:
         _say_verdicts(recipe, folder)
         typer.echo(f"dossier: {page}")

@@ -44,6 +44,7 @@ class Dossier:
         protocol: which of its protocols was followed.
         evidence: the runs' scores under the protocol of scoring that decides.
         second: the same answers under a second way of scoring, or None.
+        judged: evidence for claims about a scoring protocol of their own, by its name.
         runs: the runs.
         published: the paper's values.
     """
@@ -52,20 +53,24 @@ class Dossier:
     protocol: str
     evidence: Evidence
     second: Evidence | None
+    judged: Mapping[str, Evidence]
     runs: Sequence[Run]
     published: pd.DataFrame
 
     @cached_property
     def findings(self) -> list[Finding]:
         """Every claim with its verdict."""
-        return [papers.judge(c, self.evidence) for c in self.recipe.claims]
+        return [
+            papers.judge(c, self.judged[c.protocol] if c.protocol else self.evidence)
+            for c in self.recipe.claims
+        ]
 
     @cached_property
     def second_findings(self) -> list[Finding]:
         """The same under the second way of scoring; empty if there is none."""
         if self.second is None or not self.second.settings:
             return []
-        return [papers.judge(c, self.second) for c in self.recipe.claims]
+        return [papers.judge(c, self.second) for c in self.recipe.claims if not c.protocol]
 
     @cached_property
     def tables(self) -> dict[str, pd.DataFrame]:
