@@ -205,13 +205,13 @@ class WhiteboxModel:
             labels = torch.tensor([target] * len(batch), device=ids.device)
             mask = torch.ones_like(ids)
             output = self._model(encoder_outputs=states, attention_mask=mask, labels=labels)
-            scores = torch.log_softmax(output.logits.float(), -1)
+            scores = _log_softmax(output.logits)
             return -scores.gather(-1, labels.unsqueeze(-1)).squeeze(-1).sum(-1)
         with self._hooked(self._model, seen):
-            logits = self._model(input_ids=ids, use_cache=False).logits.float()
+            scores = _log_softmax(self._model(input_ids=ids, use_cache=False).logits)
         return torch.stack(
             [
-                -torch.log_softmax(logits[row, one.first - 1 : -1], -1)
+                -scores[row, one.first - 1 : -1]
                 .gather(-1, ids[row, one.first :].unsqueeze(-1))
                 .sum()
                 for row, one in enumerate(batch)
@@ -264,6 +264,13 @@ class WhiteboxModel:
         most = getattr(self._model.config, "max_position_embeddings", None)
         if most is not None and tokens > most:
             raise UserError(f"the prompt has {tokens} tokens, and {self.name} reads at most {most}")
+
+
+def _log_softmax(logits: torch.Tensor) -> torch.Tensor:
+    """In float32 at least."""
+    import torch
+
+    return torch.log_softmax(logits.to(torch.promote_types(logits.dtype, torch.float32)), -1)
 
 
 def _check_answer(answer: str) -> None:
