@@ -19,6 +19,7 @@ def main() -> None:
         compare,
         data,
         doctor,
+        importance,
         init,
         list_,
         models,

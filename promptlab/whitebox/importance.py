@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from promptlab.errors import UnknownName, UserError
+from promptlab.errors import UserError
 from promptlab.whitebox.examples import Example, as_examples
-from promptlab.whitebox.measures import MEASURES, measure_words
+from promptlab.whitebox.measures import MEASURES, check_measures, measure_words
 from promptlab.whitebox.model import WhiteboxModel
 from promptlab.whitebox.opening import load
 from promptlab.whitebox.positive import positive_words
@@ -42,7 +42,7 @@ def stream_importance(
 
     Arguments as those of `word_importance`.
     """
-    wanted = _checked(measures)
+    wanted = check_measures(measures)
     good = positive_words() if positive is None else {bare(word) for word in positive}
     for one in examples:
         yield _rows(model, one, wanted, good)
@@ -78,7 +78,7 @@ def word_importance(
     """
     import pandas as pd
 
-    wanted = _checked(measures)
+    wanted = check_measures(measures)
     opened = model if isinstance(model, WhiteboxModel) else load(model)
     examples = as_examples(prompts, limit=limit, can_chat=opened.has_chat_template)
     frames: list[pd.DataFrame] = []
@@ -87,16 +87,6 @@ def word_importance(
         if on_progress is not None:
             on_progress(len(frames), len(examples))
     return pd.concat(frames, ignore_index=True)
-
-
-def _checked(measures: Sequence[str] | str) -> tuple[str, ...]:
-    names = (measures,) if isinstance(measures, str) else tuple(dict.fromkeys(measures))
-    if not names:
-        raise UserError(f"name at least one measure: {', '.join(MEASURES)}")
-    for name in names:
-        if name not in MEASURES:
-            raise UnknownName("measure", name, MEASURES, f"measures: {', '.join(MEASURES)}")
-    return names
 
 
 def _rows(

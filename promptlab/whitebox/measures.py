@@ -14,10 +14,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from promptlab.errors import UnknownName, UserError
 from promptlab.whitebox.model import Saliency, WhiteboxModel
 from promptlab.whitebox.words import Word, pieces_to_words, without
 
-__all__ = ["MEASURES", "measure_words"]
+__all__ = ["MEASURES", "check_measures", "measure_words"]
 
 MEASURES: Mapping[str, str] = {
     "gradient_norm": (
@@ -34,6 +35,22 @@ MEASURES: Mapping[str, str] = {
     ),
 }
 """Measures by name, with what they are."""
+
+
+def check_measures(measures: Sequence[str] | str) -> tuple[str, ...]:
+    """Names of measures, each once.
+
+    Raises:
+        UnknownName: there is no such measure.
+        UserError: none is named.
+    """
+    names = (measures,) if isinstance(measures, str) else tuple(dict.fromkeys(measures))
+    if not names:
+        raise UserError(f"name at least one measure: {', '.join(MEASURES)}")
+    for name in names:
+        if name not in MEASURES:
+            raise UnknownName("measure", name, MEASURES, f"measures: {', '.join(MEASURES)}")
+    return names
 
 
 def measure_words(

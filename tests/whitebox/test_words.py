@@ -82,15 +82,15 @@ def test_pieces_of_white_space_and_marks_belong_to_no_word() -> None:
 
 
 def test_added_words_are_what_the_original_does_not_have() -> None:
-    original = "Write it. Input: x Output:".split()
+    original = ["Write", "it.", "Input:", "x", "Output:"]
     assert added_words(original, original) == frozenset()
-    stimulated = "Write it. Are you sure? Input: x Output:".split()
+    stimulated = ["Write", "it.", "Are", "you", "sure?", "Input:", "x", "Output:"]
     assert added_words(stimulated, original) == {2, 3, 4}
     triggered = [*original, "Think", "step"]
     assert added_words(triggered, original) == {5, 6}
-    replaced = "Say its plural. Input: x Output:".split()
+    replaced = ["Say", "its", "plural.", "Input:", "x", "Output:"]
     assert added_words(replaced, original) == {0, 1, 2}
-    repeated = "Write it. Write it. Input: x Output:".split()
+    repeated = ["Write", "it.", "Write", "it.", "Input:", "x", "Output:"]
     assert len(added_words(repeated, original)) == 2
 
 
