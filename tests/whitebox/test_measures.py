@@ -19,7 +19,10 @@ from promptlab.whitebox.words import pieces_to_words, split_words, without
 
 TEXT = "Write the plural. Are you sure?\nInput: goose Output:"
 ANSWER = "geese"
-STEP = 1e-5
+STEP = 1e-2
+NEAR = {"rel": 2e-2, "abs": 3e-3}
+"""Models work in single precision inside (norms, softmax), which bounds finite differences; the
+formula by hand has no such bound."""
 
 
 def own_loss(opened: WhiteboxModel, text: str, answer: str, **given: Any) -> float:
@@ -98,7 +101,7 @@ def test_gradients_are_the_finite_differences_of_every_piece(
                 moved[0, piece, k] += sign * STEP
                 ends.append(own_loss(opened, TEXT, ANSWER, inputs_embeds=moved))
             expected = (ends[0] - ends[1]) / (2 * STEP)
-            assert found.gradient[piece, k] == pytest.approx(expected, abs=1e-6)
+            assert found.gradient[piece, k] == pytest.approx(expected, **NEAR)
 
 
 @pytest.mark.parametrize("make", [gemma, t5, llama])
@@ -121,7 +124,7 @@ def test_gradients_are_those_of_the_embedding_table(make: Callable[[], WhiteboxM
                 ends.append(own_loss(opened, TEXT, ANSWER))
                 table[ids[piece], 3] -= sign * STEP
         expected = (ends[0] - ends[1]) / (2 * STEP)
-        assert found.gradient[piece, 3] * scale[3] == pytest.approx(expected, abs=1e-6)
+        assert found.gradient[piece, 3] * scale[3] == pytest.approx(expected, **NEAR)
 
 
 @pytest.mark.parametrize("make", [llama, t5])

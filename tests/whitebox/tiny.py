@@ -57,7 +57,8 @@ def llama(seed: int = 0, batch_size: int = 16, **more: Any) -> WhiteboxModel:
     torch.manual_seed(seed)
     config = transformers.LlamaConfig(
         vocab_size=len(coder), hidden_size=12, intermediate_size=16, num_hidden_layers=2,
-        num_attention_heads=2, max_position_embeddings=256, tie_word_embeddings=False, **more,
+        num_attention_heads=2, max_position_embeddings=256, tie_word_embeddings=False,
+        initializer_range=0.5, **more,
     )  # fmt: skip
     model = transformers.LlamaForCausalLM(config).double()
     return WhiteboxModel(model, coder, name="llama", batch_size=batch_size)
@@ -70,7 +71,7 @@ def gemma(seed: int = 0) -> WhiteboxModel:
     config = transformers.GemmaConfig(
         vocab_size=len(coder), hidden_size=12, intermediate_size=16, num_hidden_layers=1,
         num_attention_heads=2, num_key_value_heads=1, head_dim=6, max_position_embeddings=256,
-        tie_word_embeddings=False,
+        tie_word_embeddings=False, initializer_range=0.5,
     )  # fmt: skip
     return WhiteboxModel(transformers.GemmaForCausalLM(config).double(), coder, name="gemma")
 
