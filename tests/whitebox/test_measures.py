@@ -19,7 +19,7 @@ from promptlab.whitebox.words import pieces_to_words, split_words, without
 
 TEXT = "Write the plural. Are you sure?\nInput: goose Output:"
 ANSWER = "geese"
-STEP = 1e-2
+STEP = 3e-3
 NEAR = {"rel": 2e-2, "abs": 3e-3}
 """Models work in single precision inside (norms, softmax), which bounds finite differences; the
 formula by hand has no such bound."""

@@ -58,7 +58,7 @@ def llama(seed: int = 0, batch_size: int = 16, **more: Any) -> WhiteboxModel:
     config = transformers.LlamaConfig(
         vocab_size=len(coder), hidden_size=12, intermediate_size=16, num_hidden_layers=2,
         num_attention_heads=2, max_position_embeddings=256, tie_word_embeddings=False,
-        initializer_range=0.5, **more,
+        initializer_range=0.2, **more,
     )  # fmt: skip
     model = transformers.LlamaForCausalLM(config).double()
     return WhiteboxModel(model, coder, name="llama", batch_size=batch_size)
