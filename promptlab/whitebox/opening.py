@@ -71,11 +71,11 @@ def _architecture(path: Path) -> bytes:
 def _read(
     name: str, where: str, options: dict[str, Any], encoder_decoder: bool | None
 ) -> tuple[Any, Any]:
-    import torch
-    import transformers
-
     try:
         with _quiet():
+            import torch
+            import transformers
+
             if encoder_decoder is None:
                 config = transformers.AutoConfig.from_pretrained(where, **options)
                 encoder_decoder = bool(config.is_encoder_decoder)
@@ -109,17 +109,17 @@ def _hint() -> str:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without transformers' bars and advice; its settings are as before afterwards."""
-    from transformers.utils import logging
-
     # Bars of its loaders write to standard error whatever its settings are.
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
-            warnings.simplefilter("ignore")
+    with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
+        warnings.simplefilter("ignore")
+        from transformers.utils import logging
+
+        verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+        try:
             yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()
+        finally:
+            logging.set_verbosity(verbosity)
+            if bars:
+                logging.enable_progress_bar()

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from promptlab import whitebox
 from promptlab.whitebox.model import WhiteboxModel
 
+torch = pytest.importorskip("torch", reason="the extra 'whitebox' is not installed")
+pytest.importorskip("transformers", reason="the extra 'whitebox' is not installed")
 pytestmark = pytest.mark.model
 PROMPT = "Write the plural. You'd better be sure.\nWord: goose\nPlural:"
 

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from tiny import bag, gemma, llama, t5
+from tiny import bag, gemma, llama, t5, torch
 
 from promptlab.errors import UserError
 from promptlab.types import Message

@@ -5,11 +5,14 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-import torch
-import transformers
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+import pytest
 
 from promptlab.whitebox.model import WhiteboxModel
+
+WHY = "the extra 'whitebox' is not installed"
+torch = pytest.importorskip("torch", reason=WHY)
+transformers = pytest.importorskip("transformers", reason=WHY)
+tokenizers = pytest.importorskip("tokenizers", reason=WHY)
 
 CORPUS = [
     "Write the plural. Are you sure? Be sure and be kind to the goose.",
@@ -21,18 +24,20 @@ MARKS = ["<pad>", "</s>", "<unk>"]
 
 def tokenizer(*, end: bool) -> Any:
     """Pieces of a few letters; with `end` every text ends in a mark, as T5's does."""
-    made = Tokenizer(models.BPE(unk_token="<unk>"))
+    made = tokenizers.Tokenizer(tokenizers.models.BPE(unk_token="<unk>"))
     made.pre_tokenizer = (
-        pre_tokenizers.Metaspace() if end else pre_tokenizers.ByteLevel(add_prefix_space=False)
+        tokenizers.pre_tokenizers.Metaspace()
+        if end
+        else tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
     )
-    made.decoder = decoders.Metaspace() if end else decoders.ByteLevel()
-    alphabet = [] if end else pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(
+    made.decoder = tokenizers.decoders.Metaspace() if end else tokenizers.decoders.ByteLevel()
+    alphabet = [] if end else tokenizers.pre_tokenizers.ByteLevel.alphabet()
+    trainer = tokenizers.trainers.BpeTrainer(
         vocab_size=300, special_tokens=MARKS, initial_alphabet=alphabet, show_progress=False
     )
     made.train_from_iterator(CORPUS, trainer)
     if end:
-        made.post_processor = processors.TemplateProcessing(
+        made.post_processor = tokenizers.processors.TemplateProcessing(
             single="$A </s>", special_tokens=[("</s>", 1)]
         )
     return transformers.PreTrainedTokenizerFast(
