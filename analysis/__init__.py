@@ -76,6 +76,7 @@ _HOMES = {
     "wordings": "CrossedMean crossed_mean",
     "wording_table": "WORDING_COLUMNS wording_sensitivity",
     "wording_words": "wording_sentence wording_sentences",
+    "importance_shares": "SHARE_COLUMNS positive_shares share_sentence word_shares",
     "export": "latex printable write_table",
     "analyze": "Analysis analyze_scores analyze_table",
     "summary": "SUMMARY_CONTRASTS SummaryAnalysis analyze_summary",

@@ -22,7 +22,9 @@ from promptlab.analysis.figures._heatmap import heatmap
 from promptlab.analysis.figures._moved import moved
 from promptlab.analysis.figures._race import race
 from promptlab.analysis.figures._sensitivity import sensitivity
+from promptlab.analysis.figures._shares import shares
 from promptlab.analysis.figures._wordings import wordings
+from promptlab.analysis.figures._words import words
 
 __all__ = [
     "VALENCES",
@@ -39,6 +41,8 @@ __all__ = [
     "race",
     "select",
     "sensitivity",
+    "shares",
     "shots_text",
     "wordings",
+    "words",
 ]

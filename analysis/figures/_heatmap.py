@@ -18,6 +18,7 @@ from matplotlib.ticker import MaxNLocator
 from promptlab.analysis import style
 from promptlab.analysis.figures import _frames as frames
 from promptlab.analysis.figures import _marks as marks
+from promptlab.analysis.shading import text_color
 
 __all__ = ["heatmap"]
 
@@ -168,20 +169,13 @@ def _numbers(
             value = values.get((line.key, condition), math.nan)
             if not np.isfinite(value):
                 continue
-            ink = _ink(norm(value))
+            ink = text_color(style.DIVERGING(norm(value)))
             if printed:
                 text = marks.signed(value, 1 if line.key == MEAN else 0)
                 ax.text(x, line.y, text, ha="center", va="center", size=5.5, color=ink)
             if (line.key, condition) in marked:
                 dx, dy = (0.36, -0.3) if printed else (0.0, 0.0)
                 ax.plot(x + dx, line.y + dy, "o", ms=1.6, mew=0, color=ink)
-
-
-def _ink(shade: float) -> str:
-    """White or black, whichever has more contrast with a colour of the scale (WCAG 2)."""
-    rgb = np.asarray(style.DIVERGING(shade)[:3])
-    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    return "white" if linear @ (0.2126, 0.7152, 0.0722) < 0.179 else style.INK
 
 
 def _across(ax: Axes, across: list[frames.Line], columns: dict[str, float], bottom: float) -> None:

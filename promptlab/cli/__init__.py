@@ -19,6 +19,7 @@ def load() -> None:
         compare,
         data,
         doctor,
+        importance,
         init,
         judge,
         list_,

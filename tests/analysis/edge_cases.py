@@ -57,6 +57,19 @@ def _columns(**columns: Any) -> pd.DataFrame:
     return pd.DataFrame({name: v[:size] for name, v in flat.items()})
 
 
+def _importance(s: Items) -> pd.DataFrame:
+    """The scores as if they were the importance of words, two prompts an item."""
+    frame = s.frame.rename(columns={"score": "value"})
+    count = len(frame)
+    return frame.assign(
+        word="word",
+        position=range(count),
+        group=np.where(np.arange(count) % 2 == 0, "stimulus", "task"),
+        positive=np.arange(count) % 3 == 0,
+        condition="c1",
+    )
+
+
 def _weights(values: Any) -> dict[str, Any]:
     flat = np.ravel(np.asarray(values, dtype=object))[:24].tolist()
     return {("original", "c1", "c2")[i] if i < 3 else f"c{i}": v for i, v in enumerate(flat)}
@@ -160,6 +173,11 @@ ITEM_CALLS: Mapping[str, Call] = {
     ),
     "check_summary": lambda s: pa.check_summary(s.summary),
     "read_summary": lambda s: _summarized(s.summary),
+    "word_shares": lambda s: pa.word_shares(_importance(s), **FEW),
+    "positive_shares": lambda s: pa.positive_shares(_importance(s), within=None, **FEW),
+    "share_sentence": lambda s: pa.share_sentence(
+        pa.positive_shares(_importance(s), within=None, **FEW)
+    ),
 }
 ITEM_OPTIONS: Mapping[str, Call] = {
     "macro_difference, fixed": lambda s: pa.macro_difference(
@@ -315,6 +333,7 @@ WITHOUT_DATA = {
     "CONTRAST_COLUMNS",
     "CONTRAST_KINDS",
     "SENSITIVITY_COLUMNS",
+    "SHARE_COLUMNS",
     "SUMMARY_COLUMNS",
     "SUMMARY_CONTRASTS",
     "WORDING_COLUMNS",
