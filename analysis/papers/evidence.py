@@ -238,6 +238,8 @@ def gather(
     for part in _merged(parts):
         scores = check_scores(part.scores, source=f"the scores of {part.name}")
         scores = scores[_decisive(scores, protocol)]
+        if scores.empty:
+            continue
         scores = scores.assign(protocol=protocol or "primary")
         suites = scores["task"].str.partition("/")[0]
         for benchmark in dict.fromkeys(suites):

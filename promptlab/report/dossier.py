@@ -290,8 +290,11 @@ def _document(dossier: Dossier, shown: Sequence[_Shown], drawn: Sequence[Mapping
     text = "\n\\clearpage\n".join(body)
     return (
         "\\documentclass[a4paper,landscape]{article}\n"
-        "\\usepackage[T1]{fontenc}\n\\usepackage[utf8]{inputenc}\n"
-        "\\usepackage{booktabs,graphicx}\n\\usepackage[margin=15mm]{geometry}\n"
+        "\\usepackage{graphicx}\n\\usepackage[margin=15mm]{geometry}\n"
+        # Beyond the smallest TeX installation there are better rules and fonts.
+        "\\IfFileExists{booktabs.sty}{\\usepackage{booktabs}}"
+        "{\\let\\toprule\\hline\\let\\midrule\\hline\\let\\bottomrule\\hline}\n"
+        "\\IfFileExists{lmodern.sty}{\\usepackage[T1]{fontenc}\\usepackage{lmodern}}{}\n"
         f"\\begin{{document}}\n{text}\n\\end{{document}}\n"
     )
 
