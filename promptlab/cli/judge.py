@@ -193,7 +193,7 @@ def _print_report(
     from promptlab.judges.summary import write_judge_report
 
     table = write_judge_report(run.path, people)
-    records: list[dict[str, Any]] = table.to_dict("records")
+    records = [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]
     if not show:
         return records
     console = Console(highlight=False)

@@ -16,6 +16,7 @@ from promptlab.providers import Provider, describe, make_provider
 from promptlab.runner import Ask, RunnerOptions
 from promptlab.runner.records import Budget, Rate, Spent
 from promptlab.spec import ModelSpec, assign
+from promptlab.types import Style
 
 __all__ = [
     "By",
@@ -60,7 +61,7 @@ def as_judge(
         raise UserError(
             f"{spec.label} gives no log-probabilities of choices; write 'auto' or 'text'"
         )
-    style = spec.style or ("completion" if spec.id.startswith("local/") else "chat")
+    style: Style = spec.style or ("completion" if spec.id.startswith("local/") else "chat")
     how: Literal["logprob", "text"] = "logprob" if scores_choices and by != "text" else "text"
     if how == "text" and style == "completion" and "stop" not in spec.params:
         spec = spec.model_copy(update={"params": {**spec.params, "stop": list(_STOP)}})
