@@ -55,7 +55,7 @@ def highlight(
     for column, value in chosen.items():
         if column not in rows:
             raise UserError(
-                f"word importance has no column '{column}'{did_you_mean(column, list(rows))}"
+                f"word importance has no column '{column}'{did_you_mean(column, map(str, rows.columns))}"
             )
         rows = rows[rows[column] == value]
     if rows.empty:
