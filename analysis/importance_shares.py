@@ -234,9 +234,9 @@ def _prompts(words: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     )
     sums = words.groupby([*_PROMPT, groups], sort=False)[["size", "words", "gaps"]].sum()
     # A prompt without a word of some group has a share of 0 of it.
-    wide = sums.unstack(groups, fill_value=0)
-    size, count = wide["size"], wide["words"]
-    kept = (wide["gaps"].sum(axis=1) == 0) & (size.sum(axis=1) > 0)
+    wide: Any = sums.unstack(groups, fill_value=0)
+    size, count, gaps = wide["size"], wide["words"], wide["gaps"]
+    kept = (gaps.sum(axis=1) == 0) & (size.sum(axis=1) > 0)
     if not kept.any():
         raise UserError("no prompt has a defined share: all values are 0 or undefined")
     share, of_words = (

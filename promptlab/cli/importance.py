@@ -142,6 +142,7 @@ def _write(found: pd.DataFrame, folder: Path) -> None:
     if stimulated["positive"].any():
         positive = positive_shares(found)
         write_table(positive, folder / "positive.csv")
-        for name, rows in positive.groupby("measure", sort=False):
+        for name in dict.fromkeys(positive["measure"]):
+            rows = positive[positive["measure"] == name]
             typer.echo(f"{name}: {share_sentence(rows)}")
     typer.echo(f"written: {folder}")

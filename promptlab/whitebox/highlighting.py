@@ -54,9 +54,8 @@ def highlight(
     rows = importance
     for column, value in chosen.items():
         if column not in rows:
-            raise UserError(
-                f"word importance has no column '{column}'{did_you_mean(column, list(rows))}"
-            )
+            near = did_you_mean(column, map(str, rows.columns))
+            raise UserError(f"word importance has no column '{column}'{near}")
         rows = rows[rows[column] == value]
     if rows.empty:
         raise UserError(f"no word importance for {chosen}" if chosen else "there is no word")

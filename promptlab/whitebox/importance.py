@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from promptlab.errors import UserError
 from promptlab.whitebox.examples import Example, as_examples
@@ -109,7 +109,7 @@ def _rows(
             "positive": [bare(word.text) in good for word in words],
         }
     )
-    common = {
+    common: dict[str, Any] = {
         "model": model.name,
         "task": one.task,
         "item_id": one.item_id,
