@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: quickstart test lint types docs docs-serve bench bench-statistics calibrate setup clean
+.PHONY: quickstart test lint types notebooks docs docs-serve bench bench-statistics calibrate setup clean
 
 quickstart: $(VENV)/.local  ## a real experiment on a real model, on this machine, no key
 	$(BIN)/promptlab models pull smollm2-135m
@@ -21,6 +21,9 @@ types: $(VENV)/.dev  ## the folders are laid out as the package they become
 	rm -rf build/types && mkdir -p build/types
 	cp -R promptlab build/types/ && cp -R analysis stimuli tasks build/types/promptlab/
 	cd build/types && $(abspath $(BIN))/mypy --cache-dir ../../.mypy_cache --config-file ../../pyproject.toml -p promptlab
+
+notebooks: $(VENV)/.dev  ## executes the notebooks; the fifth needs the extra whitebox
+	$(BIN)/python -m pytest --nbmake --nbmake-timeout=900 -n 2 notebooks $(ARGS)
 
 docs: $(VENV)/.dev  ## the site, into build/site; a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet

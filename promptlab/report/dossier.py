@@ -136,8 +136,8 @@ def _shown(dossier: Dossier) -> list[_Shown]:
             "main",
             "Main table",
             "Scores in points: Instruction Induction raw, BIG-Bench as the normalised preferred "
-            "metric. The last row of ours is what the best stimulus of each task would score on "
-            "average if no prompt did anything.",
+            "metric. The last row of ours is the original and what choosing the best of each task "
+            "gains on average if no prompt does anything.",
             rows.main_rows(t["main"], published),
         ),
         _Shown(
