@@ -227,7 +227,7 @@ def _claims(path: Path) -> tuple[Claim, ...]:
 
     document = load_document(path)
     found = validate(_ClaimsSpec, document)
-    claims = []
+    claims: list[Claim] = []
     for i, spec in enumerate(found.claims):
         if spec.statistic not in STATISTICS:
             error = UnknownName("statistic", spec.statistic, STATISTICS)

@@ -190,7 +190,9 @@ def shots_table(evidence: Evidence) -> pd.DataFrame:
                         "base": base,
                         **_named("zero", _over_tasks(TaskMeans(shared, none, gains[0], 0))),
                         **_named("few", _over_tasks(TaskMeans(shared, none, gains[1], 0))),
-                        **_named("difference", _over_tasks(TaskMeans(shared, *gains, 0))),
+                        **_named(
+                            "difference", _over_tasks(TaskMeans(shared, gains[0], gains[1], 0))
+                        ),
                         "n_tasks": len(shared),
                     }
                 )

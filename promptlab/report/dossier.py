@@ -205,10 +205,11 @@ def _figures(dossier: Dossier) -> Iterator[tuple[str, str, Callable[[], Axes]]]:
         "measured on (open circles) gains as much as the grey bar without any effect.",
         lambda: figures.gains(t["models"]),
     )
-    for (model, benchmark), part in t["stimuli"].groupby(["model", "benchmark"], sort=False):
+    for key, part in t["stimuli"].groupby(["model", "benchmark"], sort=False):
+        model, benchmark = map(str, key)
         several = len(t["stimuli"][["model", "benchmark"]].drop_duplicates()) > 1
-        stem = f"stimuli_{pictures.slug(f'{model}_{benchmark}')}" if several else "stimuli"
-        suite = rows.SUITES.get(str(benchmark), str(benchmark))
+        stem = f"stimuli_{pictures.slug('_'.join(map(str, key)))}" if several else "stimuli"
+        suite = rows.SUITES.get(benchmark, benchmark)
         yield (
             stem,
             f"Each stimulus and its neutral sentence: {model}, {suite}.",

@@ -17,7 +17,7 @@ _SUITES = {"instruction_induction": "Instruction Induction", "bigbench": "BIG-Be
 def quotable(findings: Sequence[Finding], evidence: Evidence, short: str) -> list[str]:
     """A page that a reader can quote: verdicts, the main numbers, and what chance would give."""
     tested = [f for f in findings if f.settings or f.n_tasks]
-    counts = Counter(f.verdict for f in tested)
+    counts: Counter[str] = Counter(f.verdict for f in tested)
     verdicts = [
         f"{counts[v]} {w}"
         for v, w in (
