@@ -215,7 +215,7 @@ def check_printed(wanted: list[str], out: str, where: str) -> None:
 
 
 def check_yaml(text: str, name: str = "") -> None:
-    """Validate YAML as what it is: a library, a task card, wordings, a spec or part of one.
+    """Validate YAML as what it is: a library, a card, a rubric, wordings, a spec or part of one.
 
     Raises:
         AssertionError: it is none of them.
@@ -228,6 +228,10 @@ def check_yaml(text: str, name: str = "") -> None:
             from promptlab.stimuli import load_library
 
             load_library(_saved(variant, name))
+        elif "criteria" in data:
+            from promptlab.judges import load_rubric
+
+            load_rubric(_saved(variant, name))
         elif {"instruction", "data"} <= set(data):
             from promptlab.tasks.registry import load_card
 

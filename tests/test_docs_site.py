@@ -103,7 +103,7 @@ def test_the_columns_of_a_run_are_those_of_the_code() -> None:
         WORDING_COLUMNS,
     )
 
-    schemas = (tables._plan_schema(), tables._response_schema(), tables._score_schema())
+    schemas = (tables._plan_schema(), tables._response_schema(), tables.score_schema())
     wanted = {
         "plan": schemas[0].names,
         "responses": schemas[1].names,
