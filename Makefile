@@ -23,6 +23,7 @@ types: $(VENV)/.dev  ## the folders are laid out as the package they become
 	cd build/types && $(abspath $(BIN))/mypy --cache-dir ../../.mypy_cache --config-file ../../pyproject.toml -p promptlab
 
 notebooks: $(VENV)/.dev  ## executes the notebooks; the fifth needs the extra whitebox
+	$(BIN)/promptlab models pull smollm2-135m
 	$(BIN)/python -m pytest --nbmake --nbmake-timeout=900 -n 2 notebooks $(ARGS)
 
 docs: $(VENV)/.dev  ## the site, into build/site; a warning is an error
