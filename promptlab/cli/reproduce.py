@@ -71,14 +71,15 @@ def reproduce(
 ) -> None:
     """Repeat a paper's experiments and put its claims to the test.
 
-    Plans every experiment of the recipe, prints what it would ask and cost, asks, and writes the
-    dossier: a page to quote, each claim with a verdict, the paper's tables and figures with ours
-    beside theirs, as HTML, CSV, LaTeX, PDF and SVG. Answers are kept; the same command goes on
-    after Ctrl-C, and asks nothing twice.
+    Plans every experiment of the recipe, prints what it would ask and cost,
+    asks, and writes the dossier: a page to quote, each claim with a verdict,
+    the paper's tables and figures with ours beside theirs, as HTML, CSV,
+    LaTeX, PDF and SVG. Answers are kept; the same command goes on after
+    Ctrl-C, and asks nothing twice.
 
     A first look, on this machine, without a key:
 
-        promptlab reproduce emotionprompt --model local/smollm2-135m --limit 5 --part ii-few-shot
+    promptlab reproduce emotionprompt --limit 5 --part ii-few-shot
     """
     from promptlab import settings
     from promptlab.recipes import load_recipe
@@ -88,7 +89,6 @@ def reproduce(
     recipe.protocol(protocol)
     if from_runs is not None:
         runs = runs_in(from_runs)
-        folder = out or from_runs / f"{recipe.name}-{protocol}"
     else:
         experiments = recipe.experiments(
             protocol, models=model or (), limit=limit, parts=part or (), set_values=set_values or ()
@@ -99,7 +99,7 @@ def reproduce(
             return
         _agree(paid, yes=yes)
         runs = _ask(experiments, quiet=quiet)
-        folder = out or settings.runs_dir() / f"{recipe.name}-{protocol}"
+    folder = out or settings.runs_dir() / f"{recipe.name}-{protocol}"
     page = write_dossier(recipe, protocol, runs, folder, importance=importance, recalled=recalled)
     if not quiet:
         _say_verdicts(recipe, folder)
