@@ -201,14 +201,14 @@ def _figures(dossier: Dossier) -> Iterator[tuple[str, str, Callable[[], Axes]]]:
         )
     yield (
         "gains",
-        "Gains by setting. Choosing the best stimulus of each task on the items that it is "
-        "measured on (open circles) gains as much as the grey bar without any effect.",
+        "Gains by setting. Open circles choose the best stimulus of each task on the items that "
+        "it is measured on; the grey bar is what that gains without any effect.",
         lambda: figures.gains(t["models"]),
     )
     for key, part in t["stimuli"].groupby(["model", "benchmark"], sort=False):
         model, benchmark = map(str, key)
         several = len(t["stimuli"][["model", "benchmark"]].drop_duplicates()) > 1
-        stem = f"stimuli_{pictures.slug('_'.join(map(str, key)))}" if several else "stimuli"
+        stem = f"stimuli_{pictures.slug(f'{model}_{benchmark}')}" if several else "stimuli"
         suite = rows.SUITES.get(benchmark, benchmark)
         yield (
             stem,
@@ -221,10 +221,10 @@ def _figures(dossier: Dossier) -> Iterator[tuple[str, str, Callable[[], Axes]]]:
             "The average stimulus without and with demonstrations.",
             (lambda: figures.shots(t["shots"])),
         )
-    for model, part in t["combinations"].groupby("model", sort=False):
+    for name, part in t["combinations"].groupby("model", sort=False):
         yield (
-            f"combinations_{pictures.slug(str(model))}",
-            f"Single stimuli (light) and combinations: {model}.",
+            f"combinations_{pictures.slug(str(name))}",
+            f"Single stimuli (light) and combinations: {name!s}.",
             lambda part=part: figures.combinations(part),  # type: ignore[misc]
         )
     if len(t["temperatures"]):
