@@ -14,6 +14,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from promptlab.analysis import style
 from promptlab.analysis.figures import _marks as marks
@@ -236,6 +237,8 @@ def sizes(ours: pd.DataFrame, published: pd.DataFrame, *, ax: Axes | None = None
         ax.plot(r["size"], r["best_gain"], "o", ms=4.5, mfc="white", mec=_OURS, zorder=4)
         ax.plot(r["size"], r["chosen_gain"], "D", ms=4, color=_CHOSEN, mec="white", zorder=4)
     ax.set_xscale("log")
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda size, _: _parameters(size)))
+    ax.xaxis.set_minor_formatter(NullFormatter())
     ax.axhline(0, color=style.INK, lw=0.6, zorder=1)
     ax.set_xlabel("Parameters")
     ax.set_ylabel("Gain over the original (points)")
@@ -245,8 +248,16 @@ def sizes(ours: pd.DataFrame, published: pd.DataFrame, *, ax: Axes | None = None
         _solid(_CHOSEN, "ours: chosen on other items"),
         Patch(color=_CHANCE, label="ours: 95 % without any effect"),
     ]
-    marks.legend_below(ax, handles)
+    marks.legend_below(ax, handles, columns=2)
     return ax
+
+
+def _parameters(size: float) -> str:
+    """`135M`, `13B`."""
+    for unit, name in ((1e12, "T"), (1e9, "B"), (1e6, "M")):
+        if size >= unit:
+            return f"{size / unit:g}{name}"
+    return f"{size:g}"
 
 
 def _solid(color: str, label: str) -> Line2D:
