@@ -229,8 +229,8 @@ def sizes(ours: pd.DataFrame, published: pd.DataFrame, *, ax: Axes | None = None
     ax = ax or style.new_axes(style.SINGLE, 2.4)
     ax.plot(published["size"], published["gain"], "o", ms=4.5, mfc="white", mec=_PAPER)
     for _, r in published.iterrows():
-        ax.annotate(str(r["model"]), (r["size"], r["gain"]), (4, 3), textcoords="offset points",
-                    fontsize=6, color=style.MUTED)  # fmt: skip
+        ax.annotate(str(r["model"]), (r["size"], r["gain"]), (-4, 3), ha="right",
+                    textcoords="offset points", fontsize=6, color=style.MUTED)  # fmt: skip
     for _, r in known.iterrows():
         ax.plot([r["size"]] * 2, [0, r["best_chance_upper"]], color=_CHANCE, lw=5, zorder=1,
                 solid_capstyle="butt")  # fmt: skip
