@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from promptlab.errors import UserError
 from promptlab.estimate import price_of
 from promptlab.plan import Plan, Planned
 from promptlab.progress import Snapshot, Tally
-from promptlab.runner import Ask, Outcome, RunnerOptions
+from promptlab.runner import Ask, JsonlLog, Outcome, RunnerOptions
 from promptlab.runner.records import Budget, Rate, Spent
 from promptlab.runs import Asked, Run
 from promptlab.spec_sending import BudgetSpec
@@ -36,7 +36,7 @@ __all__ = [
     "runner_options",
     "spent_before",
     "tally_of",
-    "watch",
+    "watching",
 ]
 
 OnProgress = Callable[[Snapshot], None]
@@ -202,7 +202,36 @@ def spent_before(run: Asked) -> dict[str, Spent]:
     return {label: Spent(**spent) for label, spent in told.items()}
 
 
-async def watch(
+@asynccontextmanager
+async def watching(
+    run: Asked,
+    tally: Tally,
+    outcome: Outcome,
+    journal: SpentJournal | None,
+    on_progress: OnProgress | None,
+) -> AsyncIterator[JsonlLog]:
+    """While models are asked: show and keep how far it is, and at the end how it ended.
+
+    Gives the log of the run to write to.
+    """
+    state, log = "interrupted", JsonlLog(run.path / "log.jsonl")
+    watch = asyncio.create_task(_watch(run, tally, outcome, journal, on_progress))
+    try:
+        yield log
+        state = "done"
+    finally:
+        watch.cancel()
+        log.close()
+        snapshot = tally.snapshot(state)
+        with suppress(OSError, UserError):  # a full disk is the store's to tell
+            keep(run, snapshot, outcome, journal)
+        if journal is not None:
+            journal.close()
+        if on_progress is not None:
+            on_progress(snapshot)
+
+
+async def _watch(
     run: Asked,
     tally: Tally,
     outcome: Outcome,

@@ -10,7 +10,7 @@ from promptlab.conclude import analyse_run, tasks_table
 from promptlab.errors import NothingScored, UserError
 from promptlab.plan import Plan
 from promptlab.planning import build_plan
-from promptlab.recipes import Planned, Recipe
+from promptlab.recipes import PartSpec, Planned, Recipe
 from promptlab.runs import Run, list_runs
 from promptlab.spec import load_spec
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from promptlab.analysis.papers import Evidence, Part
 
-__all__ = ["conclude", "part_of", "plans", "runs_in", "write_dossier"]
+__all__ = ["conclude", "parts_of", "plans", "runs_in", "write_dossier"]
 
 
 def plans(experiments: Sequence[Planned]) -> list[Plan]:
@@ -32,31 +32,35 @@ def plans(experiments: Sequence[Planned]) -> list[Plan]:
 
 
 def runs_in(folder: Path) -> list[Run]:
-    """Runs with scores in a folder, oldest first.
+    """Runs with scores in a folder, oldest first; of several of one name the newest.
 
     Raises:
         UserError: there is none.
     """
-    found = [run for run in list_runs(folder) if (run.path / "scores.parquet").is_file()]
+    scored = [run for run in list_runs(folder) if (run.path / "scores.parquet").is_file()]
+    found = list({run.name: run for run in scored}.values())
     if not found:
         raise UserError(f"{folder} holds no run with scores; name a folder of run directories")
     return found
 
 
-def part_of(run: Run, *, recipe: Recipe) -> Part:
-    """A run as a part of a recipe: what kind of instruction it has, and which table it is for.
+def parts_of(recipe: Recipe, runs: Sequence[Run]) -> list[Part]:
+    """Runs as parts of a recipe: which kind of instruction, and which table each is for.
 
     A run that was made by the recipe is known by its name; any other is told by its own spec.
     """
-    from promptlab.analysis.papers import Part
-
     known = {
         e.spec.experiment.name: e.part
         for protocol in recipe.paper.protocols
         for e in recipe.experiments(protocol)
     }
+    return [_part(run, known.get(run.name)) for run in runs]
+
+
+def _part(run: Run, given: PartSpec | None) -> Part:
+    from promptlab.analysis.papers import Part
+
     experiment = load_spec(run.path / "spec.yaml").experiment
-    given = known.get(run.name)
     temperatures = {
         float({**experiment.params, **model.params}.get("temperature", 0))
         for model in experiment.models
@@ -107,7 +111,7 @@ def write_dossier(
     from promptlab.analysis.papers import gather
     from promptlab.report.dossier import Dossier, write
 
-    parts = [part_of(run, recipe=recipe) for run in runs]
+    parts = parts_of(recipe, runs)
     shares = _shares(importance) if importance else None
     second = recipe.protocol(protocol).second_protocol
 

@@ -20,12 +20,11 @@ from promptlab.asking import (
     Prices,
     budgets,
     journal_of,
-    keep,
     prices_of,
     runner_options,
     spent_before,
     tally_of,
-    watch,
+    watching,
 )
 from promptlab.conclude import analyse_run, report_run, score_run, update_status
 from promptlab.errors import NothingScored, PromptlabError, StoreDamaged, Unjudged, UserError
@@ -37,7 +36,7 @@ from promptlab.planning import build_plan
 from promptlab.progress import Tally
 from promptlab.registration import Registration, find_registration
 from promptlab.repair import set_aside_and_rebuild
-from promptlab.runner import Event, JsonlLog, Outcome
+from promptlab.runner import Event, Outcome
 from promptlab.runs import Run, locked_directory, write_json
 from promptlab.sending import send
 from promptlab.spec import Spec, load_spec, spec_from_mapping
@@ -249,7 +248,7 @@ async def _ask(
     on_event: OnEvent | None,
     on_progress: OnProgress | None,
 ) -> Outcome:
-    outcome, state = Outcome(), "interrupted"
+    outcome = Outcome()
     spent, journal = spent_before(handle), journal_of(handle, plan)
 
     def heard(event: Event) -> None:
@@ -261,9 +260,7 @@ async def _ask(
         if on_event is not None:
             on_event(event)
 
-    log = JsonlLog(handle.path / "log.jsonl")
-    watching = asyncio.create_task(watch(handle, tally, outcome, journal, on_progress))
-    try:
+    async with watching(handle, tally, outcome, journal, on_progress) as log:
         await send(
             plan,
             store,
@@ -275,18 +272,7 @@ async def _ask(
             on_message=say,
             asks=race.streams() if race else None,
         )
-        state = "done"
-        return outcome
-    finally:
-        watching.cancel()
-        log.close()
-        snapshot = tally.snapshot(state)
-        with suppress(OSError, UserError):  # a full disk is the store's to tell
-            keep(handle, snapshot, outcome, journal)
-        if journal is not None:
-            journal.close()
-        if on_progress is not None:
-            on_progress(snapshot)
+    return outcome
 
 
 def _status(

@@ -194,19 +194,17 @@ class Evidence:
         benchmark: str | None = None,
         *,
         role: str = "main",
-        shots: Iterable[int] | None = None,
         base: Iterable[str] | None = None,
         model: str | None = None,
     ) -> tuple[Setting, ...]:
-        """The settings that fit, with at least one task in which all stimuli were answered."""
-        shots_, base_ = (None if v is None else set(v) for v in (shots, base))
+        """The settings of a role that fit what is given."""
+        kinds = None if base is None else set(base)
         return tuple(
             s
             for s in self.settings
             if s.role == role
             and (benchmark is None or s.benchmark == benchmark)
-            and (shots_ is None or s.shots in shots_ or (s.shots > 0 and -1 in shots_))
-            and (base_ is None or s.base in base_)
+            and (kinds is None or s.base in kinds)
             and (model is None or s.model == model)
         )
 
@@ -236,10 +234,11 @@ def gather(
     """
     found: list[Setting] = []
     for part in _merged(parts):
-        scores = check_scores(part.scores, source=f"the scores of {part.name}")
-        scores = scores[_decisive(scores, protocol)]
-        if scores.empty:
+        given = part.scores if protocol is None else _under(part.scores, protocol)
+        if given.empty:
             continue
+        scores = check_scores(given, source=f"the scores of {part.name}")
+        scores = scores if protocol else scores[scores["primary"]]
         scores = scores.assign(protocol=protocol or "primary")
         suites = scores["task"].str.partition("/")[0]
         for benchmark in dict.fromkeys(suites):
@@ -253,13 +252,11 @@ def gather(
     return Evidence(tuple(found), library, protocol or "primary", importance)
 
 
-def _decisive(scores: pd.DataFrame, protocol: str | None) -> pd.Series:
+def _under(scores: pd.DataFrame, protocol: str) -> pd.DataFrame:
     """Rows of the protocol; of several judges by one rubric, those of the first."""
-    if protocol is None:
-        return scores["primary"]
-    names = list(dict.fromkeys(scores["protocol"]))
-    chosen = [n for n in names if protocol in (n, n.rpartition("@")[0])]
-    return scores["protocol"].isin(chosen[:1])
+    names = list(dict.fromkeys(scores["protocol"])) if "protocol" in scores else []
+    chosen = [n for n in names if protocol in (n, str(n).rpartition("@")[0])]
+    return scores[scores["protocol"].isin(chosen[:1])] if chosen else scores[:0]
 
 
 def _merged(parts: Sequence[Part]) -> list[Part]:

@@ -57,17 +57,15 @@ def claims(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         marks.whisker(ax, y, r["lower"] / scale, r["upper"] / scale, _MOST, color, width=1.4)
         ax.plot(np.clip(r["estimate"] / scale, -_MOST, _MOST), y, "D", ms=4.2, color=color,
                 mec="white", mew=0.6, zorder=5)  # fmt: skip
-    ax.axvline(0, color=style.INK, lw=0.6, zorder=1)
     ax.axvline(1, color=_PAPER, lw=0.8, ls=(0, (4, 2)), zorder=1)
     ax.set_xlim(-_MOST, _MOST)
     unit = {"percent": "%", "points": "points"}
     labels = [f"{r['id']} ({r['published']:g} {unit[str(r['unit'])]})" for _, r in rows.iterrows()]
-    _labels(ax, labels)
+    _rows(ax, labels, "Share of the published effect (0 = no effect, 1 = as published)")
     right = ax.secondary_yaxis("right")
     right.set_yticks(range(len(rows)), list(rows["verdict"]))
     right.spines["right"].set_visible(False)
     right.tick_params(length=0)
-    ax.set_xlabel("Share of the published effect (0 = no effect, 1 = as published)")
     handles = [
         _solid(_OURS, "ours, with interval over tasks"),
         _open(_PAPER, "ours, as the paper computes it"),
@@ -96,9 +94,7 @@ def gains(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
             ("chosen_gain", 0.16, "#009E73"),
         ):
             _interval(ax, y + shift, r[name], r[f"{name}_lower"], r[f"{name}_upper"], color)
-    ax.axvline(0, color=style.INK, lw=0.6, zorder=1)
-    _labels(ax, [_place(r) for _, r in table.iterrows()])
-    ax.set_xlabel("Gain over the original (points)")
+    _rows(ax, [_place(r) for _, r in table.iterrows()], "Gain over the original (points)")
     handles = [
         _solid(_OURS, "average stimulus"),
         _solid(_CHOSEN, "best per task, chosen on other items"),
@@ -128,9 +124,7 @@ def stimuli(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         _interval(ax, y, r["gain"], r["lower"], r["upper"], _OURS)
         if np.isfinite(r["control_gain"]):
             ax.plot(r["control_gain"], y, "s", ms=3.4, mfc="white", mec=_CONTROL, zorder=4)
-    ax.axvline(0, color=style.INK, lw=0.6, zorder=1)
-    _labels(ax, list(table["stimulus"]))
-    ax.set_xlabel("Gain over the original (points)")
+    _rows(ax, list(table["stimulus"]), "Gain over the original (points)")
     handles = [
         _solid(_OURS, "stimulus (intervals hold together)"),
         _open(_CONTROL, "its neutral sentence", "s"),
@@ -152,9 +146,11 @@ def shots(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     for y, (_, r) in enumerate(table.iterrows()):
         for name, shift, color in (("zero", -0.16, "#56B4E9"), ("few", 0.16, _OURS)):
             _interval(ax, y + shift, r[name], r[f"{name}_lower"], r[f"{name}_upper"], color)
-    ax.axvline(0, color=style.INK, lw=0.6, zorder=1)
-    _labels(ax, [f"{r['model']}, {r['base']}" for _, r in table.iterrows()])
-    ax.set_xlabel("Gain of the average stimulus (points)")
+    _rows(
+        ax,
+        [f"{r['model']}, {r['base']}" for _, r in table.iterrows()],
+        "Gain of the average stimulus (points)",
+    )
     handles = [
         _solid("#56B4E9", "zero-shot"),
         _solid(_OURS, "few-shot"),
@@ -177,9 +173,7 @@ def combinations(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     for y, (_, r) in enumerate(rows.iterrows()):
         color = _OURS if r["parts"] > 1 else "#56B4E9"
         _interval(ax, y, r["gain"], r["gain_lower"], r["gain_upper"], color)
-    ax.axvline(0, color=style.INK, lw=0.6, zorder=1)
-    _labels(ax, list(rows["condition"]))
-    ax.set_xlabel("Gain over the original (points)")
+    _rows(ax, list(rows["condition"]), "Gain over the original (points)")
     return ax
 
 
@@ -280,7 +274,10 @@ def _place(row: Any) -> str:
     return f"{row['model']}\n{name}, {shots}, {'APE' if row['base'] == 'ape' else row['base']}"
 
 
-def _labels(ax: Axes, labels: Sequence[str]) -> None:
+def _rows(ax: Axes, labels: Sequence[str], quantity: str) -> None:
+    """Labels from top to bottom, a line at zero, and what the other axis shows."""
+    ax.axvline(0, color=style.INK, lw=0.6, zorder=1)
+    ax.set_xlabel(quantity)
     ax.set_yticks(range(len(labels)), labels)
     ax.set_ylim(len(labels) - 0.4, -0.6)
     ax.tick_params(axis="y", length=0)

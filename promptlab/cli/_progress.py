@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from promptlab.cli._interrupt import Interruption
     from promptlab.plan import Plan
     from promptlab.progress import Snapshot
 
@@ -43,6 +44,8 @@ _STAGES = {"ending": "ending: what is in flight may land (Ctrl-C again ends at o
 """Stages that need more words than their name."""
 
 Clock = Callable[[], float]
+OnSnapshot = Callable[["Snapshot"], None]
+OnStage = Callable[[str], None]
 
 
 class Watch:
@@ -74,6 +77,20 @@ class Watch:
         self.last = snapshot
         self._warn_of(snapshot)
         self.show(snapshot)
+
+    def under(self, interruption: Interruption) -> tuple[OnSnapshot, OnStage]:
+        """(on_progress, on_stage) that tell this watch, and the interruption where the run is."""
+
+        def on_progress(snapshot: Snapshot) -> None:
+            if interruption.came:
+                self.drain()
+            self.progress(snapshot)
+
+        def on_stage(name: str) -> None:
+            interruption.stage(name)
+            self.stage(name)
+
+        return on_progress, on_stage
 
     def show(self, snapshot: Snapshot) -> None:
         """Draw a snapshot."""

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from promptlab.cli._interrupt import Interruption
     from promptlab.cli._progress import Watch
     from promptlab.judges import Judging
-    from promptlab.progress import Snapshot
     from promptlab.runs import Run
 
 
@@ -146,15 +145,7 @@ def _judged(
 
     from promptlab.judges import judge_run
 
-    def on_progress(snapshot: Snapshot) -> None:
-        if interruption.came:
-            watch.drain()
-        watch.progress(snapshot)
-
-    def on_stage(name: str) -> None:
-        interruption.stage(name)
-        watch.stage(name)
-
+    on_progress, on_stage = watch.under(interruption)
     try:
         return judge_run(
             run,

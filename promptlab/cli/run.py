@@ -14,7 +14,6 @@ from promptlab.cli._app import EXIT_CODES, Json, Limit, Models, SetValues, SpecP
 if TYPE_CHECKING:
     from promptlab.cli._interrupt import Interruption
     from promptlab.cli._progress import Watch
-    from promptlab.progress import Snapshot
     from promptlab.runs import Run
     from promptlab.spec import Spec
 
@@ -93,15 +92,7 @@ def run_watched(
         update_status(handle, command=shlex.join(["promptlab", *sys.argv[1:]]))
         watch.begun(handle.path)
 
-    def on_progress(snapshot: Snapshot) -> None:
-        if interruption.came:
-            watch.drain()
-        watch.progress(snapshot)
-
-    def on_stage(name: str) -> None:
-        interruption.stage(name)
-        watch.stage(name)
-
+    on_progress, on_stage = watch.under(interruption)
     try:
         handle = run_spec(
             spec,

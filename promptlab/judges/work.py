@@ -18,7 +18,7 @@ from typing import Any, Literal
 from filelock import FileLock, Timeout
 
 from promptlab import settings
-from promptlab.asking import OnProgress, SpentJournal, keep, spent_before, watch
+from promptlab.asking import OnProgress, SpentJournal, spent_before, watching
 from promptlab.conclude import analyse_run, plan_of, report_run, update_status
 from promptlab.errors import NothingScored, PromptlabError, StoreDamaged, UserError
 from promptlab.files import write_private
@@ -33,7 +33,7 @@ from promptlab.plan import Plan
 from promptlab.progress import Tally
 from promptlab.providers import Provider
 from promptlab.repair import set_aside_and_rebuild
-from promptlab.runner import Event, JsonlLog, Outcome, execute
+from promptlab.runner import Event, Outcome, execute
 from promptlab.runs import Run, write_json
 from promptlab.spec import ModelSpec
 from promptlab.store import Store
@@ -281,10 +281,8 @@ class _Work:
             if on_event is not None:
                 on_event(event)
 
-        log, state = JsonlLog(handle.path / "log.jsonl"), "interrupted"
         with Store(settings.store_path(), mode=mode) as store:
-            watching = asyncio.create_task(watch(handle, tally, outcome, journal, on_progress))
-            try:
+            async with watching(handle, tally, outcome, journal, on_progress) as log:
                 await execute(
                     {label: asking.asks(self.inquiries(), self.judge)},
                     store=store,
@@ -296,17 +294,6 @@ class _Work:
                     on_log=log,
                     outcome=outcome,
                 )
-                state = "done"
-            finally:
-                watching.cancel()
-                log.close()
-                snapshot = tally.snapshot(state)
-                with suppress(OSError, UserError):  # a full disk is the store's to tell
-                    keep(handle, snapshot, outcome, journal)
-                if journal is not None:
-                    journal.close()
-                if on_progress is not None:
-                    on_progress(snapshot)
             stage("writing")
             counts = write_judged(
                 self.inquiries(),

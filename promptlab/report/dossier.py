@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -197,13 +197,13 @@ def _figures(dossier: Dossier) -> Iterator[tuple[str, str, Callable[[], Axes]]]:
         yield (
             "claims",
             "Every claim that these runs test, on the scale of its published effect.",
-            lambda: figures.claims(t["claims"]),
+            partial(figures.claims, t["claims"]),
         )
     yield (
         "gains",
         "Gains by setting. Open circles choose the best stimulus of each task on the items that "
         "it is measured on; the grey bar is what that gains without any effect.",
-        lambda: figures.gains(t["models"]),
+        partial(figures.gains, t["models"]),
     )
     for key, part in t["stimuli"].groupby(["model", "benchmark"], sort=False):
         model, benchmark = map(str, key)
@@ -213,25 +213,25 @@ def _figures(dossier: Dossier) -> Iterator[tuple[str, str, Callable[[], Axes]]]:
         yield (
             stem,
             f"Each stimulus and its neutral sentence: {model}, {suite}.",
-            lambda part=part: figures.stimuli(part),  # type: ignore[misc]
+            partial(figures.stimuli, part),
         )
     if len(t["shots"]):
         yield (
             "shots",
             "The average stimulus without and with demonstrations.",
-            (lambda: figures.shots(t["shots"])),
+            partial(figures.shots, t["shots"]),
         )
     for name, part in t["combinations"].groupby("model", sort=False):
         yield (
             f"combinations_{pictures.slug(str(name))}",
             f"Single stimuli (light) and combinations: {name!s}.",
-            lambda part=part: figures.combinations(part),  # type: ignore[misc]
+            partial(figures.combinations, part),
         )
     if len(t["temperatures"]):
         yield (
             "temperatures",
             "The average stimulus by temperature.",
-            (lambda: figures.temperatures(t["temperatures"])),
+            partial(figures.temperatures, t["temperatures"]),
         )
     sizes = _published_sizes(dossier.published)
     ours = t["models"]
@@ -244,7 +244,7 @@ def _figures(dossier: Dossier) -> Iterator[tuple[str, str, Callable[[], Axes]]]:
         yield (
             "sizes",
             "Gain of the best stimulus of each task by size of the model, zero-shot.",
-            (lambda: figures.sizes(ours, sizes)),
+            partial(figures.sizes, ours, sizes),
         )
 
 

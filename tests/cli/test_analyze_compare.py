@@ -3,31 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from promptlab.cli import main
+from tests.cli.conftest import Run
 
-Result = tuple[int, str, str]
-Run = Callable[..., Result]
 QWEN = "replication_negativeprompt_qwen2.5-0.5b.csv"
-
-
-@pytest.fixture
-def promptlab(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*words: object) -> Result:
-        monkeypatch.setattr(sys, "argv", ["promptlab", *map(str, words)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        printed = capsys.readouterr()
-        return int(stopped.value.code or 0), printed.out, printed.err
-
-    return run
 
 
 @pytest.fixture

@@ -4,34 +4,15 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from promptlab.cli import main
+from tests.cli.conftest import Run
 from tests.own_recipe import write_recipe
 
-Result = tuple[int, str, str]
-Run = Callable[..., Result]
-
 FILES = ("index.html", "dossier.tex", "dossier.json", "tables/claims.csv", "figures/gains.pdf")
-
-
-@pytest.fixture
-def promptlab(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*words: object) -> Result:
-        monkeypatch.setattr(sys, "argv", ["promptlab", *map(str, words)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        printed = capsys.readouterr()
-        return int(stopped.value.code or 0), printed.out, printed.err
-
-    return run
 
 
 @pytest.fixture
@@ -98,3 +79,14 @@ def test_tables_compile(dossier: Path) -> None:
     )
     assert done.returncode == 0, done.stdout[-2000:]
     assert (dossier / "dossier.pdf").stat().st_size > 10_000
+
+
+def test_of_runs_of_one_name_the_newest_counts(
+    dossier: Path, promptlab: Run, own: Path, tmp_path: Path
+) -> None:
+    del dossier
+    more = tmp_path / "more"
+    assert promptlab("reproduce", own, "--limit", 6, "--out", more)[0] == 0
+    code, printed, _ = promptlab("reproduce", own, "--from", tmp_path / "runs", "--out", more)
+    assert code == 0, printed
+    assert pd.read_csv(more / "tables" / "main.csv")["n_items"].max() == 18

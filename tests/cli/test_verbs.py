@@ -5,14 +5,13 @@ import re
 import resource
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from promptlab.cli import main
 from promptlab.errors import DISTRIBUTION
+from tests.cli.conftest import Result, Run
 
 ROOT = Path(__file__).resolve().parents[2]
 SPEC = """\
@@ -22,22 +21,6 @@ tasks: [procedural/first_letter, procedural/plural]
 conditions: [original, {stimuli: [EP02, NP01]}]
 items: 6
 """
-Result = tuple[int, str, str]
-Run = Callable[..., Result]
-
-
-@pytest.fixture
-def promptlab(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*words: object) -> Result:
-        monkeypatch.setattr(sys, "argv", ["promptlab", *map(str, words)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        printed = capsys.readouterr()
-        return int(stopped.value.code or 0), printed.out, printed.err
-
-    return run
 
 
 def result_of(done: Result) -> dict[str, Any]:
