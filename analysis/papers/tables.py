@@ -115,7 +115,7 @@ def stimulus_table(evidence: Evidence, *, level: float = 0.95, seed: int = 0) ->
 
     Returns:
         model, benchmark, stimulus, gain, lower, upper, p_adjusted, control (id, or empty),
-        control_gain, n_tasks. Gains in points over the original.
+        control_gain, n_tasks, note (why there is no interval). Gains in points over the original.
     """
     rows: list[dict[str, Any]] = []
     for model in evidence.models:
@@ -141,9 +141,10 @@ def _stimuli(settings: Sequence[Setting], level: float, seed: int) -> list[dict[
     gains = means[:, 1:] - means[:, :1]
     own = gains[:, : len(names)]
     lower = upper = p = np.full(len(names), math.nan)
+    note = f"{len(shared)} tasks are too few for intervals"
     if len(shared) > 2:
         bounds = simultaneous_bounds(own, side="two-sided", level=level, seed=seed)
-        (lower, upper), p = bounds.interval, bounds.pvalue
+        (lower, upper), p, note = bounds.interval, bounds.pvalue, bounds.note
     rows = []
     for k, name in enumerate(names):
         control = controls.get(name, "")
@@ -159,6 +160,7 @@ def _stimuli(settings: Sequence[Setting], level: float, seed: int) -> list[dict[
                 if control
                 else math.nan,
                 "n_tasks": len(shared),
+                "note": note,
             }
         )
     return rows

@@ -161,7 +161,7 @@ def stimulus_rows(table: pd.DataFrame) -> Table:
             (
                 str(r["stimulus"]),
                 _number(r["gain"]),
-                say.interval(r["lower"] / 100, r["upper"] / 100),
+                say.interval(r["lower"] / 100, r["upper"] / 100) or "none",
                 say.pvalue(r["p_adjusted"]),
                 _number(r["control_gain"]),
                 say.count(r["n_tasks"]),
@@ -171,7 +171,12 @@ def stimulus_rows(table: pd.DataFrame) -> Table:
         for _, r in table.iterrows()
     ]
     columns = ("Stimulus", "Gain", "95 % interval", "p adj.", "Its neutral sentence", "Tasks")
-    return Table(columns, "lrrrrr", rows)
+    told = table[table["note"] != ""].drop_duplicates(["model", "benchmark"]) if rows else table
+    notes = [
+        f"{r['model']}, {SUITES.get(str(r['benchmark']), str(r['benchmark']))}: {r['note']}."
+        for _, r in told.iterrows()
+    ]
+    return Table(columns, "lrrrrr", rows, notes)
 
 
 def shots_rows(table: pd.DataFrame) -> Table:

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from promptlab.analysis.papers import Evidence, Finding, as_published
+from promptlab.analysis.papers import Evidence, Finding, Setting, as_published
 from promptlab.report import numbers as say
 
 __all__ = ["not_asked", "quotable", "settings_sentence"]
@@ -69,8 +69,17 @@ def settings_sentence(evidence: Evidence) -> str:
         parts.append(
             f"{s.model}: {suite}, {s.label}, {say.plural(len(s.tasks), 'task')}, "
             f"{say.plural(items, 'item')}, {say.plural(len(s.stimuli), 'stimulus', 'stimuli')}"
+            f"{_lost(s)}"
         )
     return "; ".join(parts) + "."
+
+
+def _lost(setting: Setting) -> str:
+    """Tasks that were asked and do not count, because no item was answered under every prompt."""
+    lost = [t.partition("/")[2] for t in setting.grid.tasks if t not in setting.tasks]
+    if not lost:
+        return ""
+    return f" (without {say.joined(lost)}, where no item has a score under every prompt)"
 
 
 def not_asked(findings: Sequence[Finding]) -> list[str]:
