@@ -134,3 +134,28 @@ def test_specs_are_valid_alone(paper: str) -> None:
     assert len(paths) == 8
     for path in paths:
         assert load_spec(path).experiment.models
+
+
+def test_the_main_table_marks_values_that_were_only_recalled() -> None:
+    from promptlab.report.dossier_rows import main_rows
+
+    ours = pd.DataFrame(
+        {
+            "model": "m",
+            "benchmark": "instruction_induction",
+            "shots": [0, 5],
+            "base": "human",
+            "row": "original",
+            "value": [20.0, 30.0],
+        }
+    )
+    recipe = load_recipe("emotionprompt")
+    zero, few = (
+        next(r for r in main_rows(ours, recipe.published(recalled=True)).rows if word in r.group)
+        for word in ("zero-shot", "few-shot")
+    )
+    assert zero.cells[:3] == ("Original", "20.00", "25.25")
+    assert few.cells[2] == "28.75*"
+    table = main_rows(ours, recipe.published())
+    assert not any("*" in cell for row in table.rows for cell in row.cells)
+    assert "transcribed" in table.notes[0]

@@ -39,6 +39,12 @@ _ROWS = {
     "best": "Stimuli, best per task",
     "best_without_effect": "Best per task, no effect at all",
 }
+_MARKS = {"CONFIRMED": "", "CONFIRMED_SECONDARY": "", "UNCONFIRMED_RECALLED": "*"}
+_STATUS_WORDS = {
+    "CONFIRMED": "confirmed in the paper",
+    "CONFIRMED_SECONDARY": "transcribed from the paper by others",
+    "UNCONFIRMED_RECALLED": "* recalled, seen in no source",
+}
 STATUS = {
     "CONFIRMED": "confirmed",
     "CONFIRMED_SECONDARY": "transcribed",
@@ -91,7 +97,7 @@ def main_rows(ours: pd.DataFrame, published: pd.DataFrame) -> Table:
         shots = "few" if few else "zero"
         mine = {(r["model"], r["row"]): r["value"] for _, r in part.iterrows()}
         paper = {
-            (r["model"], r["row"]): r["value"]
+            (r["model"], r["row"]): _score(r["value"]) + _MARKS[r["status"]]
             for _, r in theirs[
                 (theirs["benchmark"] == benchmark)
                 & (theirs["shots"] == shots)
@@ -102,11 +108,13 @@ def main_rows(ours: pd.DataFrame, published: pd.DataFrame) -> Table:
         group = f"{SUITES.get(str(benchmark), str(benchmark))}, {shots}-shot, {kind} instructions"
         for key, name in _ROWS.items():
             cells = [_score(mine.get((m, key))) for m in models]
-            cells += [_score(paper.get((m, key))) for m in known]
+            cells += [paper.get((m, key), say.DASH) for m in known]
             if any(c != say.DASH for c in cells):
                 rows.append(Row((name, *cells), group=group))
     columns = ("Prompt", *(f"Ours: {m}" for m in models), *(f"Paper: {m}" for m in known))
-    return Table(columns, "l" + "r" * (len(columns) - 1), rows)
+    shown = [_STATUS_WORDS[s] for s in _STATUS_WORDS if s in set(theirs["status"])]
+    notes = [f"The paper's values: {'; '.join(shown)}."] if shown else []
+    return Table(columns, "l" + "r" * (len(columns) - 1), rows, notes)
 
 
 def model_rows(table: pd.DataFrame) -> Table:
