@@ -15,10 +15,12 @@ from promptlab.analysis.papers.aggregates import (
     Chance,
     TaskMeans,
     as_published,
+    chosen_on_one_task,
     task_means,
     task_means_against,
 )
 from promptlab.analysis.papers.evidence import Evidence, Setting
+from promptlab.analysis.results import Result
 from promptlab.errors import UnknownName
 
 if TYPE_CHECKING:
@@ -150,10 +152,42 @@ def _gain(claim: Claim, evidence: Evidence, seed: int, of: Literal["best", "aver
         return _not_run(claim)
     relative = claim.unit == "percent"
     chance = as_published(settings, of, "relative" if relative else "points")
+    if of == "best" and len({t for s in settings for t in s.tasks}) == 1:
+        return _concluded(_with_chance(_of_one_task(claim, settings, seed), chance), settings)
     means = task_means(settings, of, seed=seed)
     chosen = "the stimulus of each task chosen on other items" if of == "best" else "mean stimulus"
     found = _with_estimate(claim, means, f"{chosen}, against the original", relative=relative)
     return _concluded(_with_chance(found, chance), settings)
+
+
+def _of_one_task(claim: Claim, settings: Sequence[Setting], seed: int) -> Finding:
+    """The best stimulus of the benchmark's only task, chosen and measured on different items."""
+    found = Finding(
+        claim=claim,
+        verdict="cannot tell",
+        why="",
+        estimand="the stimulus chosen on other items, against the original; interval over items",
+        n_tasks=1,
+        n_items=sum(s.contest[0].shape[0] for s in settings),
+    )
+    if claim.unit == "percent":
+        why = "A relative gain of the best stimulus of a single task has no interval here."
+        return replace(found, why=why)
+    if found.n_items < 2 * len(settings):
+        return replace(found, why="One item has no interval.")
+    fitted = chosen_on_one_task(settings, seed=seed)
+    lower, upper = fitted.interval
+    return replace(
+        found,
+        estimate=100 * fitted.estimate,
+        lower=100 * lower,
+        upper=100 * upper,
+        why=_why(fitted),
+    )
+
+
+def _why(found: Result) -> str:
+    return f"No interval: {found.note}." if found.note else ""
 
 
 def _gain_of_best(claim: Claim, evidence: Evidence, seed: int) -> Finding:
@@ -181,13 +215,14 @@ def _few_shot_advantage(claim: Claim, evidence: Evidence, seed: int) -> Finding:
     settings = _settings(claim, evidence)
     few = task_means([s for s in settings if s.shots], "average")
     zero = task_means([s for s in settings if not s.shots], "average")
-    shared = [t for t in few.tasks if t in zero.tasks]
+    shared = [t for t in few.units if t in zero.units]
     if not shared:
         return _not_run(claim)
     gains = [
-        np.array([(m.variant - m.original)[m.tasks.index(t)] for t in shared]) for m in (zero, few)
+        np.array([(m.variant - m.original)[m.units.index(t)] for t in shared]) for m in (zero, few)
     ]
-    means = TaskMeans(tuple(shared), gains[0], gains[1], zero.n_items + few.n_items)
+    n_items = zero.n_items + few.n_items
+    means = TaskMeans(tuple(shared), gains[0], gains[1], len(shared), n_items)
     found = _with_estimate(
         claim, means, "gain of the mean stimulus, few-shot minus zero-shot", relative=False
     )
@@ -242,11 +277,11 @@ def _with_estimate(claim: Claim, means: TaskMeans, estimand: str, *, relative: b
         claim=claim,
         verdict="cannot tell",
         why="",
-        estimand=estimand,
-        n_tasks=len(means.tasks),
+        estimand=estimand if means.n_tasks != 1 else f"{estimand}; interval over items",
+        n_tasks=means.n_tasks,
         n_items=means.n_items,
     )
-    if not means.tasks:
+    if not means.units:
         return replace(found, why="No item was answered under every prompt.")
     if relative:
         level = t_interval(means.original)
@@ -256,15 +291,14 @@ def _with_estimate(claim: Claim, means: TaskMeans, estimand: str, *, relative: b
                 why=f"The original scores {100 * level.estimate:.1f} points, whose interval does "
                 "not lie above 0: a relative gain means nothing there.",
             )
-        gain = macro_relative_gain(means.tasks, means.original, means.variant)
+        gain = macro_relative_gain(means.units, means.original, means.variant)
         if gain.note in ("undefined", "unbounded"):
             why = "No interval: the original cannot be told from 0, so a ratio to it has none."
             found = replace(found, why=why)
         estimate, (lower, upper) = gain.estimate, gain.interval
     else:
         difference = t_interval(means.variant - means.original)
-        if difference.note:
-            found = replace(found, why=f"No interval over tasks: {difference.note}.")
+        found = replace(found, why=_why(difference))
         estimate, (lower, upper) = difference.estimate, difference.interval
     return replace(found, estimate=100 * estimate, lower=100 * lower, upper=100 * upper)
 
@@ -287,7 +321,7 @@ def _concluded(found: Finding, settings: Sequence[Setting], *, controlled: bool 
         against = task_means_against(
             settings, lambda s: (tuple(s.controls.values()), tuple(s.controls))
         )
-        if len(against.tasks) > 1:
+        if len(against.units) > 1:
             d = t_interval(against.variant - against.original)
             found = replace(
                 found,

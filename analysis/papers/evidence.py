@@ -114,12 +114,27 @@ class Setting:
 
     def items(self, conditions: Sequence[str]) -> tuple[Array, Ints, tuple[str, ...]]:
         """(items x conditions, first item of each task, tasks) over items that all of them have."""
-        named = [self.grid.conditions[0] if c == "original" else c for c in conditions]
-        columns = np.array([self.grid.conditions.index(c) for c in named], np.int64)
+        columns = np.array([self._column(c) for c in conditions], np.int64)
         means, _ = self.grid.complete(columns)
         keep = np.flatnonzero(np.isfinite(means).all(axis=1))
         present, starts = np.unique(self.grid.item_task[keep], return_index=True)
         return means[keep], starts.astype(np.int64), tuple(self.grid.tasks[t] for t in present)
+
+    def rows(self, conditions: Sequence[str]) -> dict[str, Array]:
+        """Scores of every item that has all of the conditions, by task and item id."""
+        items, starts, tasks = self.items(conditions)
+        columns = np.array([self._column(c) for c in conditions], np.int64)
+        kept = np.flatnonzero(np.isfinite(self.grid.complete(columns)[0]).all(axis=1))
+        owner = np.repeat(np.arange(starts.size), np.diff(np.append(starts, items.shape[0])))
+        return {
+            f"{tasks[t]} {self.grid.items[i]}": row
+            for t, i, row in zip(owner, kept, items, strict=True)
+        }
+
+    def _column(self, condition: str) -> int:
+        return self.grid.conditions.index(
+            self.grid.conditions[0] if condition == "original" else condition
+        )
 
     def has(self, condition: str) -> bool:
         """Whether a condition was asked here."""

@@ -180,20 +180,20 @@ def shots_table(evidence: Evidence) -> pd.DataFrame:
                 found = evidence.where(benchmark, base=[base], model=model)
                 zero = task_means([s for s in found if not s.shots], "average")
                 few = task_means([s for s in found if s.shots], "average")
-                shared = tuple(t for t in few.tasks if t in zero.tasks)
+                shared = tuple(t for t in few.units if t in zero.units)
                 if not shared:
                     continue
                 gains = [_gains_of(m, shared) for m in (zero, few)]
-                none = np.zeros(len(shared))
+                n, none = len(shared), np.zeros(len(shared))
                 rows.append(
                     {
                         "model": model,
                         "benchmark": benchmark,
                         "base": base,
-                        **_named("zero", _over_tasks(TaskMeans(shared, none, gains[0], 0))),
-                        **_named("few", _over_tasks(TaskMeans(shared, none, gains[1], 0))),
+                        **_named("zero", _over_tasks(TaskMeans(shared, none, gains[0], n, 0))),
+                        **_named("few", _over_tasks(TaskMeans(shared, none, gains[1], n, 0))),
                         **_named(
-                            "difference", _over_tasks(TaskMeans(shared, gains[0], gains[1], 0))
+                            "difference", _over_tasks(TaskMeans(shared, gains[0], gains[1], n, 0))
                         ),
                         "n_tasks": len(shared),
                     }
@@ -252,7 +252,8 @@ def _each(
     for s in evidence.where(role=role):
         for _, more, variant in sides(s):
             means, tasks = s.task_means(("original", *variant))
-            pair = TaskMeans(tasks, means[:, 0], means[:, 1:].mean(axis=1), 0)
+            variants = means[:, 1:].mean(axis=1)
+            pair = TaskMeans(tasks, means[:, 0], variants, len(tasks), 0)
             rows.append(
                 {
                     "model": s.model,
@@ -288,13 +289,13 @@ def _benchmarks(evidence: Evidence, model: str) -> list[str]:
 
 
 def _gains_of(means: TaskMeans, tasks: Sequence[str]) -> np.ndarray[Any, Any]:
-    at = [means.tasks.index(t) for t in tasks]
+    at = [means.units.index(t) for t in tasks]
     return np.asarray((means.variant - means.original)[at])
 
 
 def _over_tasks(means: TaskMeans) -> tuple[float, float, float]:
-    """(mean difference, lower, upper) in points, t interval over tasks; NaN without tasks."""
-    if not means.tasks:
+    """(mean difference, lower, upper) in points, t interval over the units; NaN without any."""
+    if not means.units:
         return math.nan, math.nan, math.nan
     found = t_interval(means.variant - means.original)
     return 100 * found.estimate, 100 * found.interval[0], 100 * found.interval[1]

@@ -153,6 +153,31 @@ def test_a_relative_gain_over_chance_level_means_nothing() -> None:
     assert "means nothing" in found.why
 
 
+@pytest.mark.parametrize("statistic", ["gain_of_best", "gain_of_average"])
+def test_one_task_is_judged_over_its_items(statistic: str) -> None:
+    asked = claim(statistic=statistic, benchmark="truthfulqa", unit="points", published=12)
+    given = {"tasks": 1, "items": 300, "suite": "truthfulqa", "noisy": 0.05}
+    works, useless, as_neutral = (
+        papers.judge(asked, papers.gather([part(**given, **more)], "emotionprompt"))  # type: ignore[arg-type]
+        for more in ({"effect": 0.2}, {}, {"effect": 0.2, "control": 0.2})
+    )
+    assert (works.verdict, works.n_tasks, works.n_items) == ("reproduced", 1, 300)
+    assert works.control_lower > 0
+    assert useless.verdict == "not reproduced"
+    assert as_neutral.verdict == "cannot tell"
+    assert "over items" in works.estimand
+
+
+def test_a_single_task_averages_settings_item_by_item() -> None:
+    one = {"tasks": 1, "items": 40, "suite": "truthfulqa"}
+    runs = [part(**one, seed=1), part(**one, seed=2, shots=5)]  # type: ignore[arg-type]
+    settings = papers.gather(runs, "emotionprompt").where()
+    means = papers.task_means(settings, "average")
+    each = [papers.task_means([s], "average") for s in settings]
+    assert (len(means.units), means.n_tasks, means.n_items) == (40, 1, 80)
+    assert means.original == pytest.approx((each[0].original + each[1].original) / 2)
+
+
 def test_what_was_not_asked_is_said() -> None:
     evidence = papers.gather([part()], "emotionprompt")
     for changes in (
