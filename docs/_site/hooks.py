@@ -17,6 +17,7 @@ from typing import Any
 import generated
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
+from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
@@ -36,6 +37,7 @@ _LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)\s]+)\)")
 _FENCED = re.compile(r"(^ *```.*?^ *```|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
 
 
+@event_priority(100)  # before mkdocstrings, which forgets a folder that is not there yet
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Lay the source out as the package it becomes, so that docstrings are read by module."""
     source = ROOT / "build" / "site-source"
