@@ -13,7 +13,14 @@ from promptlab.spec_sending import BudgetSpec
 from promptlab.store import Store
 from promptlab.types import Request
 
-__all__ = ["CHARACTERS_PER_TOKEN", "ModelEstimate", "estimate", "over_budget", "price_of"]
+__all__ = [
+    "CHARACTERS_PER_TOKEN",
+    "ModelEstimate",
+    "characters",
+    "estimate",
+    "over_budget",
+    "price_of",
+]
 
 CHARACTERS_PER_TOKEN = 4.0
 """Rule of thumb for English text; real counts differ by about a quarter either way."""
@@ -54,16 +61,16 @@ def estimate(plan: Plan, store_path: Path) -> list[ModelEstimate]:
 
 
 def _estimate(plan: Plan, model: PlannedModel, store: Store | None) -> ModelEstimate:
-    requests = stored = characters = limit = 0
+    requests = stored = length = limit = 0
     stream = plan.requests(model)
     while batch := list(islice(stream, _BATCH)):
         for request, answered in _requests(batch, store):
             requests += 1
             stored += answered
             if not answered:
-                characters += _characters(request)
+                length += characters(request)
                 limit += 0 if request.choices else int(request.params.get("max_tokens") or 0)
-    prompt_tokens = round(characters / CHARACTERS_PER_TOKEN)
+    prompt_tokens = round(length / CHARACTERS_PER_TOKEN)
     price = price_of(model, plan.spec.experiment)
     cost = price[0] * prompt_tokens + price[1] * limit if price else None
     return ModelEstimate(
@@ -100,7 +107,8 @@ def _unknown_second(planned: Planned) -> Request:
     return planned.request
 
 
-def _characters(request: Request) -> int:
+def characters(request: Request) -> int:
+    """How many characters of text a request sends."""
     text = len(request.prompt or "") + sum(len(m.content) for m in request.messages)
     return text + sum(len(choice) for choice in request.choices)
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from promptlab.analysis.papers import Claim
+    from promptlab.judges import Rubric
 
 __all__ = ["PartSpec", "Planned", "ProtocolSpec", "Recipe", "load_recipe", "recipe_names"]
 
@@ -46,6 +47,9 @@ class PartSpec(Strict):
     """Kind of instruction."""
     role: Role = "main"
     """The table that it is for."""
+    rubric: str = ""
+    """By what a judge reads the answers, where tasks have no score of their own: the name of a
+    rubric, or the path of one's own, relative to the recipe."""
 
 
 class ProtocolSpec(Strict):
@@ -149,6 +153,7 @@ class Recipe:
         limit: int | None = None,
         parts: Sequence[str] = (),
         set_values: Sequence[str] = (),
+        judged: bool = True,
     ) -> list[Planned]:
         """The experiments of a protocol, each a checked spec with a name of its own.
 
@@ -158,22 +163,38 @@ class Recipe:
             limit: at most this many items a task.
             parts: only the parts of these names; all unless given.
             set_values: further overrides `dotted.key=value` of every spec.
+            judged: also those whose answers take a judge.
 
         Raises:
             UnknownName: the protocol or a part is not there.
+            UserError: a part was named that takes a judge, and there is none.
             SpecError: a spec is wrong.
         """
         wanted = self.protocol(protocol).parts
-        known = [p.name for p in wanted]
+        known = {p.name: p for p in wanted}
         for name in parts:
             if name not in known:
                 raise UnknownName("part", name, known, f"parts: {', '.join(known)}")
+            if known[name].rubric and not judged:
+                raise UserError(f"the answers of part '{name}' take a judge: add --judge MODEL")
         return [
             self._experiment(protocol, part, varied, models, limit, set_values)
             for part in wanted
-            if not parts or part.name in parts
+            if (not parts or part.name in parts) and (judged or not part.rubric)
             for varied in _combinations(part.vary)
         ]
+
+    def rubric(self, part: PartSpec) -> Rubric:
+        """By what the answers of a part are judged.
+
+        Raises:
+            UnknownName: no such rubric.
+            SpecError: a mistake in it.
+        """
+        from promptlab.judges import load_rubric
+
+        own = part.rubric.endswith((".yaml", ".yml"))
+        return load_rubric(self.folder / part.rubric if own else part.rubric)
 
     def _experiment(
         self,

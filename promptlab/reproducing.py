@@ -92,6 +92,7 @@ def write_dossier(
     runs: Sequence[Run],
     folder: Path,
     *,
+    judge: str = "",
     importance: Path | None = None,
     recalled: bool = False,
 ) -> Path:
@@ -102,6 +103,7 @@ def write_dossier(
         protocol: which of its protocols the runs followed.
         runs: finished runs.
         folder: made if absent; an earlier dossier in it is replaced.
+        judge: label of the judge whose scores count; the first one's unless given.
         importance: `positive.csv` of `promptlab importance`.
         recalled: show published values that were only recalled, too.
 
@@ -123,7 +125,11 @@ def write_dossier(
         protocol=protocol,
         evidence=under(None),
         second=under(second) if second else None,
-        judged={c.protocol: under(c.protocol) for c in recipe.claims if c.protocol},
+        judged={
+            c.protocol: under(f"{c.protocol}@{judge}" if judge else c.protocol)
+            for c in recipe.claims
+            if c.protocol
+        },
         runs=tuple(runs),
         published=recipe.published(recalled=recalled),
     )

@@ -40,7 +40,8 @@ def test_every_experiment_can_be_planned(
     stimuli = 11 if paper == "emotionprompt" else 10
     for experiment in experiments:
         plan = build_plan(experiment.spec)
-        assert len(plan.draws) == (21 if experiment.name == "bigbench" else 24)
+        n_tasks = {"bigbench": 21, "truthfulqa": 1, "open-questions": 1}
+        assert len(plan.draws) == n_tasks.get(experiment.name, 24)
         own = [
             c.id
             for c in plan.conditions
@@ -100,6 +101,21 @@ def test_a_recipe_of_ones_own(own: Path) -> None:
     assert experiment.name == "paper-controlled-warm-1.0"
 
 
+def test_parts_for_a_judge_are_left_out_without_one(own: Path) -> None:
+    recipe = load_recipe("emotionprompt")
+    rubrics = {p.name: p.rubric for p in recipe.protocol("controlled").parts if p.rubric}
+    assert rubrics == {"truthfulqa": "truthfulqa", "open-questions": "human_study"}
+    names = [e.name for e in recipe.experiments("controlled", judged=False)]
+    assert not set(rubrics) & set(names)
+    with pytest.raises(UserError, match="add --judge"):
+        recipe.experiments("controlled", parts=["truthfulqa"], judged=False)
+    # A rubric of one's own lies beside the recipe.
+    (own / "recipe.yaml").write_text(RECIPE.replace("shots: 2}", "shots: 2}, rubric: mine.yaml"))
+    recipe = load_recipe(str(own))
+    with pytest.raises(UserError, match=r"paper/mine\.yaml"):
+        recipe.rubric(recipe.protocol("controlled").parts[0])
+
+
 def test_mistakes_say_where(own: Path) -> None:
     with pytest.raises(UnknownName, match="did you mean 'emotionprompt'"):
         load_recipe("emotionpromt")
@@ -131,7 +147,8 @@ def test_a_published_value_without_source_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("paper", PAPERS)
 def test_specs_are_valid_alone(paper: str) -> None:
     paths = sorted(load_recipe(paper).folder.glob("*/*.yaml"))
-    assert len(paths) == 8
+    parts = [p for way in load_recipe(paper).paper.protocols.values() for p in way.parts]
+    assert {load_recipe(paper).folder / p.spec for p in parts} == set(paths)
     for path in paths:
         assert load_spec(path).experiment.models
 

@@ -17,6 +17,7 @@ from promptlab.analysis.papers.tables import (
     shots_table,
     stimulus_table,
     temperature_table,
+    truthfulness_table,
 )
 
 __all__ = [
@@ -38,4 +39,5 @@ __all__ = [
     "task_means",
     "task_means_against",
     "temperature_table",
+    "truthfulness_table",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +25,7 @@ __all__ = [
     "size_of",
     "stimulus_table",
     "temperature_table",
+    "truthfulness_table",
 ]
 
 _ROWS = ("original", "zero_shot_cot", "ape", "average", "best", "best_without_effect")
@@ -240,6 +241,30 @@ def temperature_table(evidence: Evidence) -> pd.DataFrame:
         ("model", "benchmark", "shots", "temperature", "original", "gain"),
     )
     return found.sort_values(["model", "benchmark", "shots", "temperature"], ignore_index=True)
+
+
+def truthfulness_table(judged: Mapping[str, Evidence]) -> pd.DataFrame:
+    """Shares of TruthfulQA's answers that a judge called true and informative, in per cent.
+
+    Args:
+        judged: evidence under a judge's protocol, by what the judge was asked (`true`,
+            `informative`).
+
+    Returns:
+        model, row (`original`, other methods, each stimulus, `average`, `best`), quantity, value,
+        n_items. Each quantity is over the items that have it under the original and every
+        stimulus, and `best` is its largest value over the stimuli, as the paper has it.
+    """
+    rows: list[dict[str, Any]] = []
+    for quantity, evidence in judged.items():
+        for s in evidence.where("truthfulqa"):
+            means, _ = s.task_means(("original", *s.stimuli))
+            known = dict(zip(("original", *s.stimuli), means.mean(axis=0), strict=True))
+            known |= {m: s.task_means(("original", m))[0][:, 1].mean() for m in s.methods}
+            known |= {"average": s.observed.average[0], "best": s.observed.best[0]}
+            place = {"model": s.model, "quantity": quantity, "n_items": s.contest[0].shape[0]}
+            rows += [{**place, "row": row, "value": 100 * float(v)} for row, v in known.items()]
+    return _frame(rows, ("model", "quantity", "n_items", "row", "value"))
 
 
 def _each(

@@ -13,8 +13,9 @@ from promptlab.cli._app import EXIT_CODES, Json, RunPath, app
 if TYPE_CHECKING:
     from promptlab.cli._interrupt import Interruption
     from promptlab.cli._progress import Watch
-    from promptlab.judges import Judging
+    from promptlab.judges import Judging, Rubric
     from promptlab.runs import Run
+    from promptlab.spec import ModelSpec
 
 
 @app.command(epilog=EXIT_CODES)
@@ -109,7 +110,9 @@ def judge(
             interrupted = False
             for i, one in enumerate(judges or ()):
                 last = analysis and i == len(judges or ()) - 1
-                found = _judged(run, one, rubric, watch, interruption, last, options)
+                found = judge_watched(
+                    run, one, rubric, watch, interruption, analysis=last, **options
+                )
                 if found is None:
                     interrupted = True
                     break
@@ -131,16 +134,17 @@ def judge(
             raise typer.Exit(code)
 
 
-def _judged(
+def judge_watched(
     run: Run,
-    written: str,
-    rubric: str,
+    written: ModelSpec | str,
+    rubric: Rubric | str,
     watch: Watch,
     interruption: Interruption,
+    *,
     analysis: bool,
-    options: dict[str, Any],
+    **options: Any,
 ) -> Judging | None:
-    """Ask one judge; None if a signal ended it."""
+    """Ask one judge and show it; None if a signal ended it."""
     import asyncio
 
     from promptlab.judges import judge_run

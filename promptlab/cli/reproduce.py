@@ -13,6 +13,7 @@ import typer
 from promptlab.cli._app import EXIT_CODES, Limit, Models, SetValues, app
 
 if TYPE_CHECKING:
+    from promptlab.judges.requests import Judge
     from promptlab.plan import Plan
     from promptlab.recipes import Planned, Recipe
     from promptlab.runs import Run
@@ -40,6 +41,14 @@ def reproduce(
     part: Annotated[
         list[str] | None,
         typer.Option("--part", metavar="NAME", help="Only this experiment (repeatable)."),
+    ] = None,
+    judge: Annotated[
+        str | None,
+        typer.Option(
+            "--judge",
+            metavar="ID",
+            help="Model that judges free answers, or a YAML file of one; else they are left out.",
+        ),
     ] = None,
     set_values: SetValues = None,
     from_runs: Annotated[
@@ -82,52 +91,91 @@ def reproduce(
     promptlab reproduce emotionprompt --limit 5 --part ii-few-shot
     """
     from promptlab import settings
+    from promptlab.judges.asking import as_judge
     from promptlab.recipes import load_recipe
     from promptlab.reproducing import plans, runs_in, write_dossier
 
     recipe = load_recipe(paper)
-    recipe.protocol(protocol)
+    ways = recipe.protocol(protocol)
+    judging = as_judge(judge) if judge else None
+    codes: list[int] = []
     if from_runs is not None:
         runs = runs_in(from_runs)
     else:
         experiments = recipe.experiments(
-            protocol, models=model or (), limit=limit, parts=part or (), set_values=set_values or ()
+            protocol,
+            models=model or (),
+            limit=limit,
+            parts=part or (),
+            set_values=set_values or (),
+            judged=judging is not None,
         )
-        built = plans(experiments)
-        paid = _say_plans(experiments, built, quiet=quiet)
+        paid = _say_plans(recipe, experiments, plans(experiments), judging, quiet=quiet)
+        without = [p.name for p in ways.parts if p.rubric and not judging and not part]
+        if without and not quiet:
+            typer.echo(f"left out: {', '.join(without)} (free answers; add --judge MODEL)")
         if dry_run:
             return
         _agree(paid, yes=yes)
-        runs = _ask(experiments, quiet=quiet)
+        runs = []
+        for n, experiment in enumerate(experiments, 1):
+            if not quiet:
+                typer.echo(f"{n} of {len(experiments)}: {experiment.name}")
+            run, code = _ask(recipe, experiment, judging, quiet=quiet)
+            runs.append(run)
+            codes.append(code)
     folder = out or settings.runs_dir() / f"{recipe.name}-{protocol}"
-    page = write_dossier(recipe, protocol, runs, folder, importance=importance, recalled=recalled)
+    page = write_dossier(
+        recipe,
+        protocol,
+        runs,
+        folder,
+        judge=judging.label if judging else "",
+        importance=importance,
+        recalled=recalled,
+    )
     if not quiet:
         _say_verdicts(recipe, folder)
         typer.echo(f"dossier: {page}")
-    codes = [_exit_code(run) for run in runs] if from_runs is None else []
     if any(codes):
         raise typer.Exit(max(codes))
 
 
-def _say_plans(experiments: Sequence[Planned], built: Sequence[Plan], *, quiet: bool) -> bool:
-    """Print one line for each experiment and model; returns whether anything may cost money."""
+def _say_plans(
+    recipe: Recipe,
+    experiments: Sequence[Planned],
+    built: Sequence[Plan],
+    judge: Judge | None,
+    *,
+    quiet: bool,
+) -> bool:
+    """Print a line for each experiment and model, and for what is judged of it.
+
+    Returns:
+        Whether anything may cost money.
+    """
     from rich.console import Console
     from rich.table import Table
 
     from promptlab import settings
     from promptlab.estimate import estimate
+    from promptlab.judges.estimate import estimate_judging
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in ("experiment", "model", "answers", "requests", "to ask", "tokens ≈", "cost ≤"):
         table.add_column(name, justify="left" if name in ("experiment", "model") else "right")
     total, paid, unknown = 0.0, False, False
     for experiment, plan in zip(experiments, built, strict=True):
-        for m in estimate(plan, settings.store_path()):
+        estimates = [(experiment.name, m) for m in estimate(plan, settings.store_path())]
+        if experiment.part.rubric and judge:
+            asked = estimate_judging(plan, recipe.rubric(experiment.part), judge)
+            estimates.append((f"{experiment.name}, judged", asked))
+        for name, m in estimates:
             unknown |= m.cost_usd is None
             total += m.cost_usd or 0.0
             paid |= m.requests > m.stored and m.cost_usd != 0
             table.add_row(
-                experiment.name,
+                name,
                 m.model,
                 f"{plan.n_planned // len(plan.models):,}",
                 f"{m.requests:,}",
@@ -158,27 +206,35 @@ def _agree(paid: bool, *, yes: bool) -> None:
     typer.confirm("Send these requests?", abort=True)
 
 
-def _ask(experiments: Sequence[Planned], *, quiet: bool) -> list[Run]:
-    """Run every experiment; a signal ends all of them with what is there kept."""
+def _ask(
+    recipe: Recipe, experiment: Planned, judge: Judge | None, *, quiet: bool
+) -> tuple[Run, int]:
+    """Run an experiment, have it judged where it takes a judge, analyse it.
+
+    Returns:
+        The run, and its exit code. A signal ends the command, with what is there kept.
+    """
     from promptlab.cli._interrupt import interruptible
     from promptlab.cli._progress import progress
-    from promptlab.cli.run import run_watched
+    from promptlab.cli.judge import judge_watched
+    from promptlab.cli.run import exit_code, run_watched
     from promptlab.reproducing import conclude
 
-    runs = []
-    for n, experiment in enumerate(experiments, 1):
-        if not quiet:
-            typer.echo(f"{n} of {len(experiments)}: {experiment.name}")
-        with interruptible() as interruption, progress(quiet=quiet, json=False) as watch:
-            handle, interrupted = run_watched(experiment.spec, watch, interruption, analysis=False)
-            if interrupted:
-                again = shlex.join(["promptlab", *sys.argv[1:]])
-                typer.echo(f"interrupted; every answer is kept, to go on type: {again}", err=True)
-                raise typer.Exit(interruption.exit_code)
-            assert handle is not None
-            conclude(handle)
-        runs.append(handle)
-    return runs
+    with interruptible() as interruption, progress(quiet=quiet, json=False) as watch:
+        run, interrupted = run_watched(experiment.spec, watch, interruption, analysis=False)
+        judging = None
+        if run and experiment.part.rubric and judge and not interrupted:
+            rubric = recipe.rubric(experiment.part)
+            judging = judge_watched(run, judge.spec, rubric, watch, interruption, analysis=False)
+            interrupted = judging is None
+        if interrupted:
+            again = shlex.join(["promptlab", *sys.argv[1:]])
+            typer.echo(f"interrupted; every answer is kept, to go on type: {again}", err=True)
+            raise typer.Exit(interruption.exit_code)
+        assert run is not None
+        conclude(run)
+    statuses = [run.status, *([judging.status] if judging else [])]
+    return run, max(map(exit_code, statuses))
 
 
 def _say_verdicts(recipe: Recipe, folder: Path) -> None:
@@ -194,9 +250,3 @@ def _say_verdicts(recipe: Recipe, folder: Path) -> None:
     for _, row in found.iterrows():
         table.add_row(str(row["id"]), str(row["verdict"]), str(row["why"]))
     Console(highlight=False).print(table)
-
-
-def _exit_code(run: Run) -> int:
-    from promptlab.cli.run import exit_code
-
-    return exit_code(run.status)

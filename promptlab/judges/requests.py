@@ -20,7 +20,7 @@ from promptlab.spec import ModelSpec
 from promptlab.tables import ABSENT
 from promptlab.types import Item, Message, Request, Style
 
-__all__ = ["ORDERS", "Answer", "Inquiry", "Judge", "answers_of", "inquiries"]
+__all__ = ["ORDERS", "Answer", "Inquiry", "Judge", "answers_of", "inquiries", "request_about"]
 
 ORDERS = ("baseline_first", "baseline_second")
 """Both orders in which a pair is shown."""
@@ -168,16 +168,13 @@ def inquiries(
     Raises:
         SpecError: a prompt cannot be rendered for an item.
     """
-    params = {"temperature": 0, "max_tokens": rubric.card.max_tokens, **judge.spec.params}
-    if judge.how == "logprob":
-        params = {}  # nothing is sampled
     if not rubric.pairs:
         for number, answer in enumerate(answers_of(plan, path, tasks), start=1):
             for criterion in rubric.criteria:
                 inquiry = Inquiry(answer, None, criterion, "")
                 if answer.can_be_judged(rubric):
                     shown = {"answer": answer.text.strip()}
-                    inquiry = _sent(inquiry, rubric, judge, shown, params, number)
+                    inquiry = _sent(inquiry, rubric, judge, shown, number)
                 yield inquiry
         return
     others = {
@@ -196,19 +193,43 @@ def inquiries(
                     texts = [other.text.strip(), answer.text.strip()]
                     first, second = texts if order == ORDERS[0] else reversed(texts)
                     shown = {"first": first, "second": second}
-                    inquiry = _sent(inquiry, rubric, judge, shown, params, number)
+                    inquiry = _sent(inquiry, rubric, judge, shown, number)
                 yield inquiry
 
 
 def _sent(
-    inquiry: Inquiry,
+    inquiry: Inquiry, rubric: Rubric, judge: Judge, shown: Mapping[str, str], number: int
+) -> Inquiry:
+    item, criterion = inquiry.answer.item, inquiry.criterion
+    request = request_about(item, criterion, rubric, judge, shown, number)
+    canonical = canonical_request(request)
+    return Inquiry(
+        *(inquiry.answer, inquiry.baseline, criterion, inquiry.order),
+        *(request, canonical, key_of(canonical)),
+    )
+
+
+def request_about(
+    item: Item,
+    criterion: Criterion,
     rubric: Rubric,
     judge: Judge,
     shown: Mapping[str, str],
-    params: Mapping[str, Any],
-    number: int,
-) -> Inquiry:
-    item, criterion = inquiry.answer.item, inquiry.criterion
+    number: int = 1,
+) -> Request:
+    """What a judge is sent about an item.
+
+    Args:
+        item: the question.
+        criterion: what is judged.
+        rubric: of the criterion.
+        judge: whom.
+        shown: the answer, or of a pair the first and the second.
+        number: of the answer, for messages.
+
+    Raises:
+        SpecError: the prompt cannot be rendered for the item.
+    """
     variables = {
         "question": item.input,
         "references": list(item.answers),
@@ -220,16 +241,12 @@ def _sent(
     if judge.style == "chat":
         system = (Message("system", rubric.card.system),) if rubric.card.system else ()
         messages = (*system, Message("user", prompt))
-    request = Request(
+    params = {"temperature": 0, "max_tokens": rubric.card.max_tokens, **judge.spec.params}
+    return Request(
         model=judge.spec.id,
         messages=messages,
         prompt=None if messages else prompt,
         choices=criterion.labels if judge.how == "logprob" else (),
-        params=params,
+        params={} if judge.how == "logprob" else params,  # of log-probabilities nothing is sampled
         endpoint=judge.endpoint,
-    )
-    canonical = canonical_request(request)
-    return Inquiry(
-        *(inquiry.answer, inquiry.baseline, criterion, inquiry.order),
-        *(request, canonical, key_of(canonical)),
     )

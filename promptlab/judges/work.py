@@ -47,7 +47,9 @@ StoreMode = Literal["use", "refresh", "off", "replay"]
 Written = ModelSpec | Mapping[str, Any] | Path | str
 
 
-def judge_run(run: Run | Path | str, judge: Written, rubric: Path | str, **options: Any) -> Judging:
+def judge_run(
+    run: Run | Path | str, judge: Written, rubric: Rubric | Path | str, **options: Any
+) -> Judging:
     """`ajudge_run` as a plain function; also inside a running event loop."""
     return to_its_end(ajudge_run(run, judge, rubric, **options))
 
@@ -55,7 +57,7 @@ def judge_run(run: Run | Path | str, judge: Written, rubric: Path | str, **optio
 async def ajudge_run(
     run: Run | Path | str,
     judge: Written,
-    rubric: Path | str = "human_study",
+    rubric: Rubric | Path | str = "human_study",
     *,
     baseline: str | None = None,
     tasks: Sequence[str] = (),
@@ -75,7 +77,7 @@ async def ajudge_run(
     Args:
         run: a finished run, or the path of one.
         judge: model id, mapping as under `models` of a spec, or the path of such a YAML file.
-        rubric: name of a built-in rubric, or the path of one's own.
+        rubric: what to ask, the name of a built-in rubric, or the path of one's own.
         baseline: of pairs, the condition that the others are compared with; the analysis' own
             unless given.
         tasks: only these; every task whose answers are texts unless given.
@@ -98,10 +100,8 @@ async def ajudge_run(
     tell, say = on_stage or (lambda name: None), on_message or _LOGGER.warning
     tell("planning")
     run = run if isinstance(run, Run) else Run(run)
-    known, checked = (
-        asking.as_judge(judge, by=by, set_values=set_values, provider=provider),
-        (load_rubric(rubric)),
-    )
+    known = asking.as_judge(judge, by=by, set_values=set_values, provider=provider)
+    checked = rubric if isinstance(rubric, Rubric) else load_rubric(rubric)
     work = _Work(run, known, checked, baseline, tasks)
     price = asking.price_of(known)
     with _alone(run):

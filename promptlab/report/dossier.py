@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 __all__ = ["Dossier", "write"]
 
 
+TRUTHFULNESS = {"true": "judge:truthfulqa.truth", "informative": "judge:truthfulqa.informative"}
+"""What the paper's table of TruthfulQA shows, and the protocol that scores it."""
+
+
 @dataclass(frozen=True)
 class Dossier:
     """What is known of a paper from some runs.
@@ -84,6 +88,13 @@ class Dossier:
             "shots": papers.shots_table(ours),
             "combinations": papers.combination_table(ours),
             "temperatures": papers.temperature_table(ours),
+            "truthfulqa": papers.truthfulness_table(
+                {
+                    quantity: self.judged[protocol]
+                    for quantity, protocol in TRUTHFULNESS.items()
+                    if protocol in self.judged
+                }
+            ),
         }
         if self.second_findings:
             found["claims_second_scoring"] = papers.claims_frame(self.second_findings)
@@ -180,11 +191,12 @@ def _shown(dossier: Dossier) -> list[_Shown]:
             rows.temperature_rows(t["temperatures"]),
         ),
         _Shown(
-            "truthfulqa_published",
-            f"TruthfulQA as published by {short}",
-            "Shares of answers judged true and informative, in per cent; the judges do not exist "
-            "any more.",
-            rows.truthfulqa_rows(published),
+            "truthfulqa",
+            "TruthfulQA",
+            "Shares of answers judged true and informative, in per cent. The paper's judges do not "
+            "exist any more; another judge's shares cannot be compared with theirs, only the "
+            "differences between prompts.",
+            rows.truthfulqa_rows(t["truthfulqa"], published),
         ),
     ]
     return [s for s in every if s.table.rows]

@@ -240,18 +240,24 @@ def temperature_rows(table: pd.DataFrame) -> Table:
     return Table(columns, "rrrrrr", rows)
 
 
-def truthfulqa_rows(published: pd.DataFrame) -> Table:
-    """The paper's table of TruthfulQA: shares judged true and informative."""
-    table = published[published["table"] == "truthfulqa"]
-    models = list(dict.fromkeys(table["model"]))
-    kinds = list(dict.fromkeys(table["quantity"]))
-    value = {(r["row"], r["model"], r["quantity"]): r["value"] for _, r in table.iterrows()}
-    rows = [
-        Row((_ROWS.get(row, row), *(_score(value.get((row, m, k))) for m in models for k in kinds)))
-        for row in dict.fromkeys(table["row"])
-    ]
-    columns = ("Prompt", *(f"{m}, {k}" for m in models for k in kinds))
-    return Table(columns, "l" + "r" * (len(columns) - 1), rows)
+def truthfulqa_rows(ours: pd.DataFrame, published: pd.DataFrame) -> Table:
+    """Shares judged true and informative: our models first, then the paper's."""
+    theirs = published[published["table"] == "truthfulqa"]
+    value: dict[tuple[str, str, str], float] = {}
+    order: list[str] = []
+    columns: list[tuple[str, str]] = []
+    for prefix, table in (("Ours", ours), ("Paper", theirs)):
+        for _, r in table.iterrows():
+            column = (f"{prefix}: {r['model']}", str(r["quantity"]))
+            value[(*column, str(r["row"]))] = float(r["value"])
+            columns.append(column)
+            order.append(str(r["row"]))
+    columns = list(dict.fromkeys(columns))
+    stimuli = sorted(set(order) - set(_ROWS))
+    known = [row for row in (*_ROWS, *stimuli) if row in order]
+    rows = [Row((_ROWS.get(r, r), *(_score(value.get((*c, r))) for c in columns))) for r in known]
+    heads = ("Prompt", *(f"{model}, {quantity}" for model, quantity in columns))
+    return Table(heads, "l" + "r" * len(columns), rows)
 
 
 def _setting(row: Any) -> str:

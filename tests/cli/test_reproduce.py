@@ -67,6 +67,39 @@ def test_mistakes(promptlab: Run, own: Path, tmp_path: Path) -> None:
         assert said in error
 
 
+def test_free_answers_go_to_a_judge(promptlab: Run, tmp_path: Path) -> None:
+    part = ("--part", "open-questions", "--limit", 6)
+    asked = ("reproduce", "emotionprompt", "--model", "mock/words?n=9", *part)
+    code, printed, _ = promptlab(*asked, "--judge", "mock/words", "--dry-run")
+    assert code == 0
+    assert "open-questions, judged" in printed
+    assert "414" in printed  # 6 questions x 23 prompts x 3 criteria
+    out = tmp_path / "dossier"
+    code, printed, _ = promptlab(*asked, "--judge", "mock/words", "--out", out)
+    assert code == 0, printed
+    claims = pd.read_csv(out / "tables" / "claims.csv").set_index("id")
+    assert claims.loc["human-study", "n_items"] == 6
+    assert claims.loc["human-study", "upper"] - claims.loc["human-study", "lower"] > 0
+    # A second judge does not change what the first one said, and its scores are asked for by name.
+    other = tmp_path / "other"
+    code, printed, _ = promptlab(*asked, "--judge", "mock/words?seed=2", "--out", other)
+    assert code == 0, printed
+    again = tmp_path / "again"
+    told = ("--from", tmp_path / "runs", "--judge", "mock/words", "--out", again)
+    assert promptlab("reproduce", "emotionprompt", *told)[0] == 0
+    first, second, repeated = (
+        (f / "tables" / "claims.csv").read_text() for f in (out, other, again)
+    )
+    assert first == repeated != second
+
+
+def test_a_judge_who_may_cost_money_needs_a_yes(promptlab: Run) -> None:
+    part = ("--part", "open-questions", "--limit", 1, "--model", "mock/echo")
+    code, _, error = promptlab("reproduce", "emotionprompt", *part, "--judge", "openai/gpt-4o-mini")
+    assert code == 2
+    assert "--yes" in error
+
+
 def test_tables_compile(dossier: Path) -> None:
     if shutil.which("pdflatex") is None:
         pytest.skip("pdflatex is not installed (texlive-latex-base)")
