@@ -8,10 +8,9 @@ from collections.abc import Sequence
 
 from promptlab.analysis.papers import Evidence, Finding, Setting, as_published
 from promptlab.report import numbers as say
+from promptlab.report.dossier_rows import SUITES
 
 __all__ = ["not_asked", "quotable", "settings_sentence"]
-
-_SUITES = {"instruction_induction": "Instruction Induction", "bigbench": "BIG-Bench"}
 
 
 def quotable(findings: Sequence[Finding], evidence: Evidence, short: str) -> list[str]:
@@ -43,7 +42,7 @@ def _benchmark(evidence: Evidence, benchmark: str) -> list[str]:
     settings = evidence.where(benchmark)
     best = as_published(settings, "best", "points")
     average = as_published(settings, "average", "points")
-    suite = _SUITES.get(benchmark, benchmark)
+    suite = SUITES.get(benchmark, benchmark)
     stimuli = max(len(s.stimuli) for s in settings)
     words = (
         f"On {suite}, the best of {stimuli} stimuli for each task, chosen and measured on the same "
@@ -64,7 +63,7 @@ def settings_sentence(evidence: Evidence) -> str:
     """What was asked: models, settings, tasks, items."""
     parts = []
     for s in evidence.where():
-        suite = _SUITES.get(s.benchmark, s.benchmark)
+        suite = SUITES.get(s.benchmark, s.benchmark)
         items = s.contest[0].shape[0]
         parts.append(
             f"{s.model}: {suite}, {s.label}, {say.plural(len(s.tasks), 'task')}, "
