@@ -6,7 +6,7 @@ wordings and replicates is the item's score, so neither is ever counted as an it
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -89,6 +89,25 @@ class Grid:
     def count(self, flags: Bools) -> Ints:
         """Flagged rows, tasks x conditions."""
         return np.add.reduceat(flags.astype(np.int64), self.task_rows, axis=0)
+
+    def only(self, tasks: Collection[str]) -> Grid:
+        """The same grid without the other tasks."""
+        rows = np.diff(np.append(self.item_starts, self.scores.shape[0]))
+        items = np.isin(self.item_task, [i for i, t in enumerate(self.tasks) if t in tasks])
+        kept, task = np.repeat(items, rows), self.item_task[items]
+        named = np.unique(task)
+        return replace(
+            self,
+            tasks=tuple(self.tasks[t] for t in named),
+            primary=self.primary[named],
+            scores=self.scores[kept],
+            planned=self.planned[kept],
+            truncated=self.truncated[kept],
+            item_starts=np.cumsum(rows[items]) - rows[items],
+            task_starts=np.searchsorted(task, named),
+            row_wording=self.row_wording[kept],
+            items=tuple(np.array(self.items, object)[items]),
+        )
 
     def by_wording(self) -> Grid:
         """The same rows with every (item, wording) as an item of its own."""

@@ -93,6 +93,8 @@ class _ClaimSpec(Strict):
     shots: Sequence[Literal["zero", "few"]] = ("zero", "few")
     base: Sequence[Literal["human", "ape"]] = ("human", "ape")
     method: str = ""
+    of: int = Field(default=0, ge=0)
+    scale: tuple[float, float] = (0, 1)
     protocol: str = ""
     needs: str = ""
 
@@ -244,7 +246,7 @@ def load_recipe(name: str) -> Recipe:
 
 def _claims(path: Path) -> tuple[Claim, ...]:
     from promptlab.analysis.papers import Claim
-    from promptlab.analysis.papers.claims import STATISTICS
+    from promptlab.analysis.papers.verdicts import STATISTICS
 
     document = load_document(path)
     found = validate(_ClaimsSpec, document)

@@ -7,9 +7,10 @@ Each paper's recipe (specs, published values, claims) is a folder beside this fi
 from __future__ import annotations
 
 from promptlab.analysis.papers.aggregates import as_published, task_means, task_means_against
-from promptlab.analysis.papers.claims import Claim, Finding, claims_frame, judge
-from promptlab.analysis.papers.evidence import Evidence, Part, Setting, gather
+from promptlab.analysis.papers.claims import Claim, Finding, claims_frame
+from promptlab.analysis.papers.evidence import Evidence, Part, gather
 from promptlab.analysis.papers.published import read_published
+from promptlab.analysis.papers.settings import Setting
 from promptlab.analysis.papers.tables import (
     combination_table,
     main_table,
@@ -19,6 +20,7 @@ from promptlab.analysis.papers.tables import (
     temperature_table,
     truthfulness_table,
 )
+from promptlab.analysis.papers.verdicts import judge
 
 __all__ = [
     "Claim",

@@ -8,28 +8,21 @@ be negative.
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from promptlab.analysis.arrays import Array, Ints
-from promptlab.analysis.pairing import Grid, grids
-from promptlab.analysis.permuted import permuted_means
-from promptlab.analysis.streams import threads_from
+from promptlab.analysis.pairing import Grid, Missing, grids
+from promptlab.analysis.papers.settings import Setting
 from promptlab.analysis.tables import check_scores
 from promptlab.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["N_DRAWS", "Evidence", "Level", "Part", "Setting", "gather"]
-
-N_DRAWS = 2000
-"""Draws in which no prompt does anything."""
+__all__ = ["Evidence", "Part", "gather"]
 
 _NORMALISED = frozenset({"bigbench"})
 
@@ -58,132 +51,6 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Level:
-    """Means over tasks: one number, or one for each draw under no effect.
-
-    Attributes:
-        original: of the prompt without a stimulus.
-        average: mean over the stimuli.
-        best: the best stimulus of each task.
-    """
-
-    original: Array
-    average: Array
-    best: Array
-
-
-@dataclass(frozen=True, kw_only=True)
-class Setting:
-    """One model, benchmark, number of demonstrations and kind of instruction.
-
-    Attributes:
-        grid: all scores, in the benchmark's unit; its first condition is the original.
-        stimuli: the paper's stimuli that were asked, in the paper's order.
-        controls: the matched neutral sentence of each stimulus that has one.
-        methods: other prompting methods, by name.
-    """
-
-    model: str
-    benchmark: str
-    shots: int
-    base: str
-    temperature: float
-    grid: Grid
-    stimuli: tuple[str, ...]
-    controls: Mapping[str, str]
-    methods: tuple[str, ...]
-    role: str = "main"
-    seed: int = 0
-
-    @property
-    def label(self) -> str:
-        """Short name for tables: `zero-shot, human`."""
-        shots = "zero-shot" if self.shots == 0 else "few-shot"
-        return f"{shots}, {'APE' if self.base == 'ape' else self.base}"
-
-    @cached_property
-    def contest(self) -> tuple[Array, Ints]:
-        """(items x (original, stimuli), first item of each task): items that all of them have."""
-        items, starts, _ = self.items(("original", *self.stimuli))
-        return items, starts
-
-    @cached_property
-    def tasks(self) -> tuple[str, ...]:
-        """Tasks with at least one item under the original and every stimulus."""
-        return self.items(("original", *self.stimuli))[2]
-
-    def items(self, conditions: Sequence[str]) -> tuple[Array, Ints, tuple[str, ...]]:
-        """(items x conditions, first item of each task, tasks) over items that all of them have."""
-        columns = np.array([self._column(c) for c in conditions], np.int64)
-        means, _ = self.grid.complete(columns)
-        keep = np.flatnonzero(np.isfinite(means).all(axis=1))
-        present, starts = np.unique(self.grid.item_task[keep], return_index=True)
-        return means[keep], starts.astype(np.int64), tuple(self.grid.tasks[t] for t in present)
-
-    def rows(self, conditions: Sequence[str]) -> dict[str, Array]:
-        """Scores of every item that has all of the conditions, by task and item id."""
-        items, starts, tasks = self.items(conditions)
-        columns = np.array([self._column(c) for c in conditions], np.int64)
-        kept = np.flatnonzero(np.isfinite(self.grid.complete(columns)[0]).all(axis=1))
-        owner = np.repeat(np.arange(starts.size), np.diff(np.append(starts, items.shape[0])))
-        return {
-            f"{tasks[t]} {self.grid.items[i]}": row
-            for t, i, row in zip(owner, kept, items, strict=True)
-        }
-
-    def _column(self, condition: str) -> int:
-        return self.grid.conditions.index(
-            self.grid.conditions[0] if condition == "original" else condition
-        )
-
-    def has(self, condition: str) -> bool:
-        """Whether a condition was asked here."""
-        return condition in self.grid.conditions
-
-    def task_means(self, conditions: Sequence[str]) -> tuple[Array, tuple[str, ...]]:
-        """(tasks x conditions, tasks): mean scores over the items that all of them have."""
-        items, starts, tasks = self.items(conditions)
-        sizes = np.diff(np.append(starts, items.shape[0]))[:, None]
-        if not starts.size:
-            return np.empty((0, len(conditions))), ()
-        return np.add.reduceat(items, starts, axis=0) / sizes, tasks
-
-    @cached_property
-    def observed(self) -> Level:
-        """The setting's means as the papers compute them."""
-        means, _ = self.task_means(("original", *self.stimuli))
-        return _level(means.T[..., None])
-
-    @cached_property
-    def null(self) -> Level:
-        """The same means in `N_DRAWS` draws in which no prompt does anything.
-
-        Prompt labels are exchanged inside every item, as `promptlab.analysis.label_permutation`
-        does.
-        """
-        items, starts = self.contest
-        name = f"{self.model}|{self.benchmark}|{self.shots}|{self.base}|{self.temperature}"
-        place, threads = zlib.crc32(name.encode()), threads_from(None)
-        drawn = permuted_means(items, starts, N_DRAWS, self.seed, place, n_threads=threads)
-        blocks = [_level(means) for means in drawn]
-        return Level(
-            original=np.concatenate([b.original for b in blocks]),
-            average=np.concatenate([b.average for b in blocks]),
-            best=np.concatenate([b.best for b in blocks]),
-        )
-
-
-def _level(means: Array) -> Level:
-    """Means over tasks of prompts x tasks x draws."""
-    stimuli = means[1:]
-    return Level(
-        original=means[0].mean(axis=0),
-        average=stimuli.mean(axis=0).mean(axis=0),
-        best=stimuli.max(axis=0).mean(axis=0),
-    )
-
-
-@dataclass(frozen=True)
 class Evidence:
     """All settings of a paper's runs under one scoring protocol.
 
@@ -191,12 +58,14 @@ class Evidence:
         settings: in the order of the runs.
         library: the paper's library of stimuli.
         protocol: of scoring: `primary`, or the name of the second one.
+        incomplete: settings in which no item has a score under the original and every stimulus.
         importance: shares of word importance by task, where they were computed.
     """
 
     settings: tuple[Setting, ...]
     library: str
     protocol: str
+    incomplete: tuple[Setting, ...] = ()
     importance: pd.DataFrame | None = None
 
     @property
@@ -230,6 +99,7 @@ def gather(
     *,
     baseline: str = "original",
     protocol: str | None = None,
+    missing: Missing = "drop_pair",
     importance: pd.DataFrame | None = None,
     seed: int = 0,
 ) -> Evidence:
@@ -241,11 +111,13 @@ def gather(
         baseline: the condition without a stimulus.
         protocol: a scoring protocol, of judges without `@JUDGE`; the one that decides for each
             task unless given.
+        missing: what an answer without a score counts: its item does not (`drop_pair`), or it is
+            wrong (`as_wrong`).
         importance: shares of word importance by task.
         seed: of the draws under no effect.
 
     Raises:
-        UserError: no part has scores.
+        UserError: no part has scores, or two have the same setting at two temperatures.
     """
     found: list[Setting] = []
     for part in _merged(parts):
@@ -259,12 +131,36 @@ def gather(
         for benchmark in dict.fromkeys(suites):
             rows = scores[suites == benchmark]
             if rows["score"].notna().any() and baseline in set(rows["condition"]):
+                rows = rows if missing == "drop_pair" else _wrong(rows)
                 found += _settings(part, str(benchmark), rows, library, baseline, seed)
     if not found and protocol is None:
         raise UserError(
             f"no run has a score of '{baseline}' and of a stimulus of the library '{library}'"
         )
-    return Evidence(tuple(found), library, protocol or "primary", importance)
+    _one_temperature(found)
+    whole = tuple(s for s in found if s.tasks)
+    if not whole and protocol is None:
+        raise UserError("no item has a score under the original and every stimulus")
+    incomplete = tuple(s for s in found if not s.tasks)
+    return Evidence(whole, library, protocol or "primary", incomplete, importance)
+
+
+def _wrong(scores: pd.DataFrame) -> pd.DataFrame:
+    """Answers without a score as wrong ones; what only a judge can score stays open."""
+    lacking = scores["score"].isna() & (scores["status"] != "unjudged")
+    return scores.assign(score=scores["score"].mask(lacking, 0.0))
+
+
+def _one_temperature(settings: Iterable[Setting]) -> None:
+    """A setting of the main table is one experiment; two temperatures are two."""
+    seen: dict[tuple[str, ...], float] = {}
+    for s in settings:
+        place = (s.model, s.benchmark, s.label)
+        if s.role == "main" and seen.setdefault(place, s.temperature) != s.temperature:
+            raise UserError(
+                f"{' '.join(place)} was asked at temperature {seen[place]:g} and at "
+                f"{s.temperature:g}; write a dossier of each"
+            )
 
 
 def _under(scores: pd.DataFrame, protocol: str) -> pd.DataFrame:
@@ -285,12 +181,19 @@ def _merged(parts: Sequence[Part]) -> list[Part]:
         replace(
             same[0],
             name=", ".join(p.name for p in same),
-            scores=pd.concat([p.scores for p in same], ignore_index=True),
+            scores=_once(pd.concat([p.scores for p in same], ignore_index=True)),
             conditions=pd.concat([p.conditions for p in same]).drop_duplicates("condition"),
             tasks=pd.concat([p.tasks for p in same]).drop_duplicates("task"),
         )
         for same in kinds.values()
     ]
+
+
+def _once(scores: pd.DataFrame) -> pd.DataFrame:
+    """Rows of several runs, such as a first look and the whole of it, as the last has them."""
+    keys = ("model", "task", "condition", "shots", "instruction", "replicate", "item_id")
+    given = [c for c in (*keys, "protocol") if c in scores]
+    return scores.drop_duplicates(given, keep="last", ignore_index=True)
 
 
 def _settings(

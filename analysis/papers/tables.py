@@ -11,7 +11,8 @@ import numpy as np
 
 from promptlab.analysis.intervals import t_interval
 from promptlab.analysis.papers.aggregates import TaskMeans, as_published, task_means
-from promptlab.analysis.papers.evidence import Evidence, Setting
+from promptlab.analysis.papers.evidence import Evidence
+from promptlab.analysis.papers.settings import Setting
 from promptlab.analysis.simultaneous import simultaneous_bounds
 
 if TYPE_CHECKING:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from promptlab.analysis import label_permutation, papers
+from promptlab.analysis.papers import aggregates
 from promptlab.analysis.papers.tables import size_of
 from promptlab.errors import UnknownName, UserError
 
@@ -27,6 +29,7 @@ def part(
     suite: str = "instruction_induction",
     low: float = 0.0,
     noisy: float = 0.1,
+    model: str = "m",
     **about: str,
 ) -> papers.Part:
     """A run with a known effect of every stimulus and of every control, in probability."""
@@ -40,7 +43,7 @@ def part(
                 gain = 0.0 if condition == "original" else control if "-" in condition else effect
                 right = skilled if rng.random() > noisy else rng.random() < base
                 right = right or rng.random() < gain / (1 - base)
-                rows.append(("m", f"{suite}/t{t}", condition, shots, f"i{i}", float(right)))
+                rows.append((model, f"{suite}/t{t}", condition, shots, f"i{i}", float(right)))
     columns = ["model", "task", "condition", "shots", "item_id", "score"]
     conditions = [("original", "original", "none", "", "")]
     conditions += [(s, "stimulus", "positive", "emotionprompt", "") for s in STIMULI]
@@ -68,6 +71,8 @@ def claim(**changes: object) -> papers.Claim:
         "how": "h",
         "status": "CONFIRMED",
         "source": "x",
+        "shots": ("zero",),
+        "base": ("human",),
     }
     return papers.Claim(**{**given, **changes})  # type: ignore[arg-type]
 
@@ -134,7 +139,8 @@ def test_choosing_and_measuring_on_the_same_items_finds_what_is_not_there() -> N
 @pytest.mark.parametrize(
     ("given", "verdict", "word"),
     [
-        ({"effect": 0.15}, "reproduced", "above 0"),
+        ({"effect": 0.15}, "reproduced", "larger than published"),
+        ({"effect": 0.02, "items": 100, "tasks": 20, "noisy": 0.0}, "not reproduced", "a smaller"),
         ({"effect": 0.15, "control": 0.15}, "cannot tell", "neutral sentences"),
         ({"items": 100, "tasks": 20, "noisy": 0.02}, "not reproduced", "ruled out"),
         ({"items": 5, "tasks": 4, "noisy": 0.5}, "cannot tell", "holds both"),
@@ -198,13 +204,86 @@ def test_what_was_not_asked_is_said() -> None:
 def test_few_shot_advantage_is_a_difference_of_gains() -> None:
     parts = [part(seed=1), part(seed=2, effect=0.2, shots=5)]
     evidence = papers.gather(parts, "emotionprompt")
-    found = papers.judge(
-        claim(statistic="few_shot_advantage", unit="points", published=1.72), evidence
-    )
+    both = {"statistic": "few_shot_advantage", "unit": "points", "shots": ("zero", "few")}
+    found = papers.judge(claim(**both, published=1.72), evidence)
     table = papers.shots_table(evidence).iloc[0]
     assert found.estimate == pytest.approx(table["difference"])
     assert found.estimate == pytest.approx(table["few"] - table["zero"])
     assert found.verdict == "reproduced"
+    # One model without demonstrations and another one with them say nothing of the kind.
+    apart = papers.gather([part(), part(effect=0.2, shots=5, model="other")], "emotionprompt")
+    assert papers.judge(claim(**both), apart).why.startswith("Not run")
+
+
+def test_a_mean_over_settings_takes_all_of_them() -> None:
+    asked = claim(shots=("zero", "few"))
+    zero, few = part(seed=1, effect=0.1), part(seed=2, effect=0.2, shots=5)
+    found = papers.judge(asked, papers.gather([few], "emotionprompt"))
+    assert found.verdict == "cannot tell"
+    assert "lack zero-shot with human instructions" in found.why
+    assert found.lower > 0  # what was asked is shown
+    both = papers.gather([zero, few], "emotionprompt")
+    found = papers.judge(asked, both)
+    assert found.verdict == "reproduced"
+    each = [
+        papers.judge(claim(shots=(shots,)), both).estimate for shots in ("zero", "few")
+    ]  # the mean of the ratios, not the ratio of the means
+    assert found.estimate == pytest.approx(np.mean(each))
+    # Two models that have one half each have no whole between them.
+    halves = papers.gather([zero, part(effect=0.2, shots=5, model="other")], "emotionprompt")
+    assert papers.judge(asked, halves).verdict == "cannot tell"
+    # A model that has everything is not mixed with one that has a part.
+    more = papers.gather([zero, few, part(seed=9, model="other")], "emotionprompt")
+    assert papers.judge(asked, more).settings.count(";") == 1
+
+
+def test_the_interval_of_a_mean_of_ratios_is_that_of_a_bootstrap() -> None:
+    rng = np.random.default_rng(0)
+    first = [rng.normal(0.10, 0.02, 200), rng.normal(0.12, 0.03, 200)]
+    second = [rng.normal(0.5, 0.1, 200), first[0] * 3 + rng.normal(0.2, 0.05, 200)]
+    units = tuple(map(str, range(200)))
+    kinds = [aggregates.TaskMeans(units, *pair, 200, 200) for pair in (first, second)]
+    found = aggregates.mean_relative_gain(kinds)
+    drawn = rng.integers(0, 200, (4000, 200))
+    ratios = [v[drawn].mean(axis=1) / o[drawn].mean(axis=1) for o, v in (first, second)]
+    wanted = np.quantile(np.mean(ratios, axis=0) - 1, [0.025, 0.975])
+    assert found.estimate == pytest.approx(
+        np.mean([v.mean() / o.mean() - 1 for o, v in (first, second)])
+    )
+    assert found.interval == pytest.approx(wanted, abs=0.003)
+
+
+def test_the_best_of_any_sentences_beats_the_original_and_not_the_best_neutral_one() -> None:
+    """Sentences that suit tasks by chance, emotional or not: nothing to do with emotion."""
+    rng = np.random.default_rng(1)
+    whole = part(tasks=24, items=40)
+    scores = whole.scores
+    suits = {key: rng.random() < 0.3 for key in scores.groupby(["task", "condition"]).groups}
+    moved = [
+        1.0 if c != "original" and suits[t, c] and rng.random() < 0.5 else s
+        for t, c, s in zip(scores["task"], scores["condition"], scores["score"], strict=True)
+    ]
+    given = replace(whole, scores=scores.assign(score=moved))
+    found = papers.judge(claim(), papers.gather([given], "emotionprompt"))
+    assert found.lower > 0
+    assert found.verdict == "cannot tell"
+    without = given.scores[~given.scores["condition"].str.contains("-")]
+    bare = papers.gather([replace(given, scores=without)], "emotionprompt")
+    assert "any other sentence" in papers.judge(claim(), bare).why
+
+
+def test_a_ratio_of_ratings_is_on_their_scale() -> None:
+    given = {"tasks": 1, "items": 300, "suite": "open_questions", "effect": 0.2}
+    evidence = papers.gather([part(**given)], "emotionprompt")  # type: ignore[arg-type]
+    asked = {"statistic": "gain_of_average", "benchmark": "open_questions"}
+    of_shares = papers.judge(claim(**asked), evidence)
+    of_ratings = papers.judge(claim(**asked, scale=(1, 5)), evidence)
+    (setting,) = evidence.where()
+    original, average = setting.observed.original[0], setting.observed.average[0]
+    assert of_shares.estimate == pytest.approx(100 * (average / original - 1))
+    wanted = 100 * ((1 + 4 * average) / (1 + 4 * original) - 1)
+    assert of_ratings.estimate == pytest.approx(wanted)
+    assert of_ratings.as_published == pytest.approx(wanted)
 
 
 def test_shares_of_word_importance() -> None:
@@ -217,8 +296,15 @@ def test_shares_of_word_importance() -> None:
         }
     )
     one = papers.gather([part()], "emotionprompt", importance=shares)
-    asked = claim(statistic="tasks_with_larger_share", unit="tasks", published=4)
+    asked = claim(statistic="tasks_with_larger_share", unit="tasks", published=4, of=8)
     assert papers.judge(asked, one).verdict == "reproduced"
+    some = papers.gather([part()], "emotionprompt", importance=shares[:2])
+    assert "about 8 tasks; these are 2" in papers.judge(asked, some).why
+    many = pd.concat([shares[:4], *[shares[5:]] * 6])
+    assert (
+        papers.judge(asked, papers.gather([part()], "emotionprompt", importance=many)).verdict
+        == "not reproduced"
+    )
     few = papers.gather([part()], "emotionprompt", importance=shares.assign(upper=0.45, lower=0.1))
     assert papers.judge(asked, few).verdict == "not reproduced"
 
@@ -236,6 +322,64 @@ def test_runs_of_one_setting_are_one() -> None:
     pd.testing.assert_frame_equal(
         together, papers.main_table(papers.gather([whole], "emotionprompt"))
     )
+
+
+def test_rows_that_two_runs_have_count_once() -> None:
+    whole = part(tasks=6)
+    first = replace(whole, name="a first look", scores=whole.scores[whole.scores["item_id"] < "i2"])
+    together = papers.main_table(papers.gather([first, whole], "emotionprompt"))
+    pd.testing.assert_frame_equal(
+        together, papers.main_table(papers.gather([whole], "emotionprompt"))
+    )
+
+
+def test_a_setting_without_a_whole_item_is_named_and_left_out() -> None:
+    broken = part(tasks=4, items=8, model="broken")
+    lost = broken.scores["condition"] == "EP02"
+    broken = replace(broken, scores=broken.scores.assign(score=broken.scores["score"].mask(lost)))
+    evidence = papers.gather([part(), broken], "emotionprompt")
+    assert evidence.models == ("m",)
+    assert [s.model for s in evidence.incomplete] == ["broken"]
+    assert papers.judge(claim(), evidence).n_tasks == 12
+    answers = evidence.incomplete[0].answers
+    assert (answers.planned, answers.scored, answers.items_counted) == (160, 128, 0)
+    with pytest.raises(UserError, match="no item has a score under"):
+        papers.gather([broken], "emotionprompt")
+    # Counted as wrong, its answers are there.
+    wrong = papers.gather([part(), broken], "emotionprompt", missing="as_wrong")
+    assert wrong.models == ("m", "broken")
+
+
+def test_settings_that_share_no_task_are_not_mixed() -> None:
+    few = part(seed=1, shots=5)
+    few = replace(few, scores=few.scores.assign(task=few.scores["task"] + "x"))
+    found = papers.judge(
+        claim(shots=("zero", "few")), papers.gather([part(), few], "emotionprompt")
+    )
+    assert "no task in common" in found.why
+    assert math.isnan(found.as_published)
+
+
+def test_two_temperatures_are_not_one_setting() -> None:
+    with pytest.raises(UserError, match=r"temperature 0 and at 0\.7"):
+        papers.gather([part(), replace(part(seed=1), temperature=0.7)], "emotionprompt")
+
+
+def test_a_ratio_to_nothing_is_none() -> None:
+    settings = papers.gather([part(suite="bigbench", low=0.9)], "emotionprompt").where()
+    found = papers.as_published(settings, "best", "relative")
+    assert math.isnan(found.value)
+    assert math.isnan(found.mean)
+    assert math.isnan(found.pvalue)
+
+
+def test_stimuli_that_one_setting_lacks_cannot_be_chosen() -> None:
+    one = {"tasks": 1, "items": 60, "suite": "truthfulqa"}
+    few = part(**one, seed=2, shots=5)  # type: ignore[arg-type]
+    few = replace(few, scores=few.scores[~few.scores["condition"].str.startswith("EP01")])
+    evidence = papers.gather([part(**one, seed=1), few], "emotionprompt")  # type: ignore[arg-type]
+    asked = claim(benchmark="truthfulqa", unit="points", shots=("zero", "few"))
+    assert math.isfinite(papers.judge(asked, evidence).estimate)
 
 
 def test_no_stimulus_of_the_paper_is_an_error() -> None:
