@@ -1,14 +1,20 @@
-"""Files that only the user can read, and that appear whole or not at all."""
+"""Files that only the user can read, and that appear whole or not at all; names of files."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
-__all__ = ["only_mine", "replacing", "write_private"]
+__all__ = ["only_mine", "replacing", "slug", "write_private"]
+
+
+def slug(text: str) -> str:
+    """Text as a part of a file name."""
+    return re.sub(r"[^A-Za-z0-9.]+", "-", text).strip("-.")[:60] or "unnamed"
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -82,6 +83,7 @@ class _RecipeSpec(Strict):
 
 class _ClaimSpec(Strict):
     id: str
+    title: str = ""
     statement: str
     statistic: str
     published: float
@@ -185,6 +187,15 @@ class Recipe:
             if (not parts or part.name in parts) and (judged or not part.rubric)
             for varied in _combinations(part.vary)
         ]
+
+    @cached_property
+    def made(self) -> dict[str, tuple[str, PartSpec]]:
+        """(protocol, part) of every run that the recipe makes, by the run's name."""
+        return {
+            e.spec.experiment.name: (protocol, e.part)
+            for protocol in self.paper.protocols
+            for e in self.experiments(protocol)
+        }
 
     def rubric(self, part: PartSpec) -> Rubric:
         """By what the answers of a part are judged.

@@ -17,9 +17,10 @@ from promptlab.spec import load_spec
 if TYPE_CHECKING:
     import pandas as pd
 
+    from promptlab.analysis.pairing import Missing
     from promptlab.analysis.papers import Evidence, Part
 
-__all__ = ["conclude", "parts_of", "plans", "runs_in", "write_dossier"]
+__all__ = ["check_folder", "conclude", "followed", "parts_of", "plans", "runs_in", "write_dossier"]
 
 
 def plans(experiments: Sequence[Planned]) -> list[Plan]:
@@ -32,16 +33,37 @@ def plans(experiments: Sequence[Planned]) -> list[Plan]:
 
 
 def runs_in(folder: Path) -> list[Run]:
-    """Runs with scores in a folder, oldest first; of several of one name the newest.
+    """Runs with scores in a folder, oldest first; of several of one name and models the newest.
 
     Raises:
         UserError: there is none.
     """
     scored = [run for run in list_runs(folder) if (run.path / "scores.parquet").is_file()]
-    found = list({run.name: run for run in scored}.values())
+    found = list({(run.name, *run.lock["models"]): run for run in scored}.values())
     if not found:
         raise UserError(f"{folder} holds no run with scores; name a folder of run directories")
     return found
+
+
+def followed(recipe: Recipe, runs: Sequence[Run], protocol: str | None) -> tuple[str, list[Run]]:
+    """The protocol that runs followed, and those of them that did, or that the recipe did not make.
+
+    Args:
+        recipe: of the paper.
+        runs: whoever made them; a run of the recipe is known by its name.
+        protocol: which one is wanted; that of the first run of the recipe unless given, else the
+            recipe's first.
+
+    Raises:
+        UserError: all of the runs followed another protocol.
+    """
+    made = recipe.made
+    of = [made[run.name][0] if run.name in made else "" for run in runs]
+    chosen = protocol or next(filter(None, of), next(iter(recipe.paper.protocols)))
+    kept = [run for run, name in zip(runs, of, strict=True) if name in ("", chosen)]
+    if not kept:
+        raise UserError(f"these runs followed the protocol '{of[0]}'; add --protocol {of[0]}")
+    return chosen, kept
 
 
 def parts_of(recipe: Recipe, runs: Sequence[Run]) -> list[Part]:
@@ -49,15 +71,15 @@ def parts_of(recipe: Recipe, runs: Sequence[Run]) -> list[Part]:
 
     A run that was made by the recipe is known by its name; any other is told by its own spec.
     """
-    known = {
-        e.spec.experiment.name: e.part
-        for protocol in recipe.paper.protocols
-        for e in recipe.experiments(protocol)
-    }
-    return [_part(run, known.get(run.name)) for run in runs]
+    made = recipe.made
+    return [
+        part
+        for run in runs
+        for part in _parts(run, made[run.name][1] if run.name in made else None)
+    ]
 
 
-def _part(run: Run, given: PartSpec | None) -> Part:
+def _parts(run: Run, given: PartSpec | None) -> list[Part]:
     from promptlab.analysis.papers import Part
 
     experiment = load_spec(run.path / "spec.yaml").experiment
@@ -65,17 +87,29 @@ def _part(run: Run, given: PartSpec | None) -> Part:
         float({**experiment.params, **model.params}.get("temperature", 0))
         for model in experiment.models
     }
+    if len(temperatures) > 1:
+        raise UserError(
+            f"{run.path.name} asks its models at different temperatures; give each a run of its own"
+        )
     conditions = run.conditions()
-    combined = conditions["condition"].str.contains("+", regex=False).any()
-    return Part(
-        name=run.name,
-        scores=run.scores(),
-        conditions=conditions,
-        tasks=tasks_table(run),
-        role=given.role if given else "combinations" if combined else "main",
-        base=given.base if given else "ape" if experiment.instructions == "ape" else "human",
-        temperature=min(temperatures),
-    )
+    roles = [given.role] if given else ["main"]
+    if not given and conditions["condition"].str.contains("+", regex=False).any():
+        roles.append("combinations")  # what it asked one by one is for both tables
+    base = "ape" if experiment.instructions == "ape" else "human"
+    (temperature,) = temperatures
+    scores, tasks = run.scores(), tasks_table(run)
+    return [
+        Part(
+            name=run.name,
+            scores=scores,
+            conditions=conditions,
+            tasks=tasks,
+            role=role,
+            base=given.base if given else base,
+            temperature=temperature,
+        )
+        for role in roles
+    ]
 
 
 def conclude(run: Run) -> None:
@@ -84,6 +118,16 @@ def conclude(run: Run) -> None:
         analyse_run(run)
     except NothingScored:
         return
+
+
+def check_folder(folder: Path) -> None:
+    """Whether a dossier may be written here: only an earlier one is replaced.
+
+    Raises:
+        UserError: something else is there.
+    """
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "dossier.json").is_file():
+        raise UserError(f"{folder} is not empty and holds no dossier; name another folder (--out)")
 
 
 def write_dossier(
@@ -102,7 +146,7 @@ def write_dossier(
         recipe: of the paper.
         protocol: which of its protocols the runs followed.
         runs: finished runs.
-        folder: made if absent; an earlier dossier in it is replaced.
+        folder: made if absent; an earlier dossier in it is replaced, nothing else.
         judge: label of the judge whose scores count; the first one's unless given.
         importance: `positive.csv` of `promptlab importance`.
         recalled: show published values that were only recalled, too.
@@ -113,18 +157,23 @@ def write_dossier(
     from promptlab.analysis.papers import gather
     from promptlab.report.dossier import Dossier, write
 
+    check_folder(folder)
     parts = parts_of(recipe, runs)
     shares = _shares(importance) if importance else None
     second = recipe.protocol(protocol).second_protocol
 
-    def under(name: str | None) -> Evidence:
-        return gather(parts, recipe.paper.library, protocol=name, importance=shares)
+    def under(name: str | None, missing: Missing = "drop_pair") -> Evidence:
+        return gather(
+            parts, recipe.paper.library, protocol=name, missing=missing, importance=shares
+        )
 
+    others = {f"read by the scorer {second}": under(second)} if second else {}
+    others["with answers that have no score counted as wrong"] = under(None, "as_wrong")
     dossier = Dossier(
         recipe=recipe,
-        protocol=protocol,
+        protocol=protocol if all(run.name in recipe.made for run in runs) else "",
         evidence=under(None),
-        second=under(second) if second else None,
+        others=others,
         judged={
             c.protocol: under(f"{c.protocol}@{judge}" if judge else c.protocol)
             for c in recipe.claims

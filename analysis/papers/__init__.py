@@ -12,6 +12,7 @@ from promptlab.analysis.papers.evidence import Evidence, Part, gather
 from promptlab.analysis.papers.published import read_published
 from promptlab.analysis.papers.settings import Setting
 from promptlab.analysis.papers.tables import (
+    answer_table,
     combination_table,
     main_table,
     model_table,
@@ -28,6 +29,7 @@ __all__ = [
     "Finding",
     "Part",
     "Setting",
+    "answer_table",
     "as_published",
     "claims_frame",
     "combination_table",

@@ -22,6 +22,7 @@ class Claim:
 
     Attributes:
         id: short name.
+        title: what it is about, in a few words, for tables; the id unless given.
         statement: in the paper's sense, as a sentence.
         statistic: name in `STATISTICS`.
         published: the published value, in `unit`.
@@ -55,6 +56,7 @@ class Claim:
     scale: tuple[float, float] = (0, 1)
     protocol: str = ""
     needs: str = ""
+    title: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +104,7 @@ class Finding:
 
 
 CLAIM_COLUMNS = (
-    *("id", "statement", "benchmark", "unit", "published", "status", "source", "how"),
+    *("id", "title", "statement", "benchmark", "unit", "published", "status", "source", "how"),
     *("as_published", "chance", "chance_upper", "chance_pvalue", "estimand"),
     *("estimate", "lower", "upper", "control", "control_lower", "control_upper"),
     *("verdict", "why", "settings", "n_tasks", "n_items"),

@@ -5,12 +5,19 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from promptlab.analysis.intervals import t_interval
-from promptlab.analysis.papers.aggregates import TaskMeans, as_published, task_means
+from promptlab.analysis.papers.aggregates import (
+    TaskMeans,
+    as_published,
+    chosen_on_one_task,
+    shots_means,
+    task_means,
+)
 from promptlab.analysis.papers.evidence import Evidence
 from promptlab.analysis.papers.settings import Setting
 from promptlab.analysis.simultaneous import simultaneous_bounds
@@ -19,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "answer_table",
     "combination_table",
     "main_table",
     "model_table",
@@ -31,6 +39,25 @@ __all__ = [
 
 _ROWS = ("original", "zero_shot_cot", "ape", "average", "best", "best_without_effect")
 """Rows of the main table; the last is the original and what choosing alone gains on average."""
+
+
+def answer_table(evidence: Evidence) -> pd.DataFrame:
+    """What was asked under the original and the stimuli, and what became of it.
+
+    Returns:
+        model, benchmark, shots, base, role, temperature, and the fields of `Answers`; tasks,
+        tasks_counted. Settings in which nothing counts are in it too.
+    """
+    rows = [
+        {
+            **{"model": s.model, "benchmark": s.benchmark, "shots": s.shots, "base": s.base},
+            **{"role": s.role, "temperature": s.temperature},
+            **asdict(s.answers),
+            **{"tasks": len(s.grid.tasks), "tasks_counted": len(s.tasks)},
+        }
+        for s in (*evidence.settings, *evidence.incomplete)
+    ]
+    return _frame(rows, ("model", "benchmark", "shots", "base", "planned", "scored"))
 
 
 def main_table(evidence: Evidence) -> pd.DataFrame:
@@ -81,7 +108,7 @@ def model_table(evidence: Evidence) -> pd.DataFrame:
     """
     rows = []
     for s in evidence.where():
-        average, chosen = _over_tasks(task_means([s], "average")), _over_tasks(_chosen(s))
+        average = _over_tasks(task_means([s], "average"))
         best = as_published([s], "best", "points")
         rows.append(
             {
@@ -95,15 +122,19 @@ def model_table(evidence: Evidence) -> pd.DataFrame:
                 "best_gain": 100 * best.value,
                 "best_chance": 100 * best.mean,
                 "best_chance_upper": 100 * best.upper,
-                **_named("chosen_gain", chosen),
+                **_named("chosen_gain", _chosen(s)),
                 "n_tasks": len(s.tasks),
             }
         )
     return _frame(rows, ("model", "benchmark", "shots", "base", "average_gain", "best_gain"))
 
 
-def _chosen(setting: Setting) -> TaskMeans:
-    return task_means([setting], "best")
+def _chosen(setting: Setting) -> tuple[float, float, float]:
+    """Gain of the stimulus chosen on other items, over tasks, or over the items of one task."""
+    if len(setting.tasks) == 1 and setting.contest[0].shape[0] > 1:
+        found = chosen_on_one_task([setting])
+        return 100 * found.estimate, 100 * found.interval[0], 100 * found.interval[1]
+    return _over_tasks(task_means([setting], "best"))
 
 
 def stimulus_table(evidence: Evidence, *, level: float = 0.95, seed: int = 0) -> pd.DataFrame:
@@ -179,25 +210,22 @@ def shots_table(evidence: Evidence) -> pd.DataFrame:
     for model in evidence.models:
         for benchmark in _benchmarks(evidence, model):
             for base in ("human", "ape"):
-                found = evidence.where(benchmark, base=[base], model=model)
-                zero = task_means([s for s in found if not s.shots], "average")
-                few = task_means([s for s in found if s.shots], "average")
-                shared = tuple(t for t in few.units if t in zero.units)
-                if not shared:
+                gains = shots_means(evidence.where(benchmark, base=[base], model=model))
+                if not gains.units:
                     continue
-                gains = [_gains_of(m, shared) for m in (zero, few)]
-                n, none = len(shared), np.zeros(len(shared))
+                none = np.zeros(len(gains.units))
                 rows.append(
                     {
                         "model": model,
                         "benchmark": benchmark,
                         "base": base,
-                        **_named("zero", _over_tasks(TaskMeans(shared, none, gains[0], n, 0))),
-                        **_named("few", _over_tasks(TaskMeans(shared, none, gains[1], n, 0))),
                         **_named(
-                            "difference", _over_tasks(TaskMeans(shared, gains[0], gains[1], n, 0))
+                            "zero",
+                            _over_tasks(replace(gains, original=none, variant=gains.original)),
                         ),
-                        "n_tasks": len(shared),
+                        **_named("few", _over_tasks(replace(gains, original=none))),
+                        **_named("difference", _over_tasks(gains)),
+                        "n_tasks": gains.n_tasks,
                     }
                 )
     return _frame(rows, ("model", "benchmark", "base", "zero", "few", "difference"))
@@ -213,7 +241,7 @@ def combination_table(evidence: Evidence) -> pd.DataFrame:
     return _each(
         evidence,
         "combinations",
-        lambda s: [(c, {"condition": c, "parts": c.count("+") + 1}, (c,)) for c in s.stimuli],
+        lambda s: [({"condition": c, "parts": c.count("+") + 1}, (c,)) for c in s.stimuli],
         ("model", "benchmark", "shots", "condition", "parts", "gain"),
     )
 
@@ -226,14 +254,14 @@ def temperature_table(evidence: Evidence) -> pd.DataFrame:
         best_chance (the best stimulus of each task, and its mean under no effect), n_tasks.
     """
 
-    def sides(s: Setting) -> list[tuple[str, dict[str, Any], tuple[str, ...]]]:
+    def sides(s: Setting) -> list[tuple[dict[str, Any], tuple[str, ...]]]:
         more = {
             "temperature": s.temperature,
             "original": 100 * float(s.observed.original[0]),
             "best": 100 * float((s.observed.best - s.observed.original)[0]),
             "best_chance": 100 * float((s.null.best - s.null.original).mean()),
         }
-        return [("average", more, s.stimuli)]
+        return [(more, s.stimuli)]
 
     found = _each(
         evidence,
@@ -271,12 +299,12 @@ def truthfulness_table(judged: Mapping[str, Evidence]) -> pd.DataFrame:
 def _each(
     evidence: Evidence,
     role: str,
-    sides: Callable[[Setting], list[tuple[str, dict[str, Any], tuple[str, ...]]]],
+    sides: Callable[[Setting], list[tuple[dict[str, Any], tuple[str, ...]]]],
     columns: Sequence[str],
 ) -> pd.DataFrame:
     rows = []
     for s in evidence.where(role=role):
-        for _, more, variant in sides(s):
+        for more, variant in sides(s):
             means, tasks = s.task_means(("original", *variant))
             variants = means[:, 1:].mean(axis=1)
             pair = TaskMeans(tasks, means[:, 0], variants, len(tasks), 0)
@@ -312,11 +340,6 @@ def size_of(model: str) -> float:
 
 def _benchmarks(evidence: Evidence, model: str) -> list[str]:
     return list(dict.fromkeys(s.benchmark for s in evidence.where(model=model)))
-
-
-def _gains_of(means: TaskMeans, tasks: Sequence[str]) -> np.ndarray[Any, Any]:
-    at = [means.units.index(t) for t in tasks]
-    return np.asarray((means.variant - means.original)[at])
 
 
 def _over_tasks(means: TaskMeans) -> tuple[float, float, float]:

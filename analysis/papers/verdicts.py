@@ -8,7 +8,7 @@ that all of them have.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -79,7 +79,7 @@ def _asked(claim: Claim, evidence: Evidence) -> _Asked:
     whole = [m for m, settings in found.items() if {_kind(s) for s in settings} == set(wanted)]
     chosen = tuple(s for m in whole or found for s in found[m])
     run = {_kind(s) for s in chosen}
-    lacking = "" if whole else " and ".join(_named(k) for k in wanted if k not in run)
+    lacking = "" if whole else _listed(k for k in wanted if k not in run)
     if chosen and not whole and not lacking:
         lacking = "one model under all of them"
     return _Asked(chosen, lacking)
@@ -93,8 +93,13 @@ def _named(kind: tuple[str, str]) -> str:
     return f"{kind[0]}-shot with {'APE' if kind[1] == 'ape' else kind[1]} instructions"
 
 
+def _listed(kinds: Iterable[tuple[str, str]]) -> str:
+    *first, last = [_named(k) for k in kinds] or [""]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 def _not_run(claim: Claim) -> Finding:
-    kinds = " and ".join(_named(k) for k in product(claim.shots, claim.base))
+    kinds = _listed(product(claim.shots, claim.base))
     why = claim.needs or f"it takes {claim.benchmark}, {kinds}"
     return Finding(claim=claim, verdict="cannot tell", why=f"Not run: {why}.")
 

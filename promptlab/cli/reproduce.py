@@ -32,12 +32,12 @@ def reproduce(
     model: Models = None,
     limit: Limit = None,
     protocol: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="controlled (paired, seeded, with neutral controls) or as-published.",
+            help="controlled (paired, seeded, with neutral controls: the default) or as-published.",
             metavar="NAME",
         ),
-    ] = "controlled",
+    ] = None,
     part: Annotated[
         list[str] | None,
         typer.Option("--part", metavar="NAME", help="Only this experiment (repeatable)."),
@@ -61,7 +61,9 @@ def reproduce(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder of the dossier.  [default: PAPER-PROTOCOL in the runs folder]"),
+        typer.Option(
+            help="Folder of the dossier.  [default: PAPER-PROTOCOL-MODEL in the runs folder]"
+        ),
     ] = None,
     importance: Annotated[
         Path | None,
@@ -91,25 +93,34 @@ def reproduce(
     promptlab reproduce emotionprompt --limit 5 --part ii-few-shot
     """
     from promptlab import settings
+    from promptlab.files import slug
     from promptlab.judges.asking import as_judge
     from promptlab.recipes import load_recipe
-    from promptlab.reproducing import plans, runs_in, write_dossier
+    from promptlab.reproducing import check_folder, followed, plans, runs_in, write_dossier
 
     recipe = load_recipe(paper)
-    ways = recipe.protocol(protocol)
+    way = protocol or next(iter(recipe.paper.protocols))
+    ways = recipe.protocol(way)
     judging = as_judge(judge) if judge else None
     codes: list[int] = []
     if from_runs is not None:
-        runs = runs_in(from_runs)
+        known = runs_in(from_runs)
+        way, runs = followed(recipe, known, protocol)
+        if len(runs) < len(known) and not quiet:
+            typer.echo(f"left out: {len(known) - len(runs)} runs of another protocol")
+        folder = out or settings.runs_dir() / f"{recipe.name}-{way}"
     else:
         experiments = recipe.experiments(
-            protocol,
+            way,
             models=model or (),
             limit=limit,
             parts=part or (),
             set_values=set_values or (),
             judged=judging is not None,
         )
+        asked = {m.label: None for e in experiments for m in e.spec.experiment.models}
+        folder = out or settings.runs_dir() / slug(f"{recipe.name}-{way}-{'-'.join(asked)}")
+        check_folder(folder)
         paid = _say_plans(recipe, experiments, plans(experiments), judging, quiet=quiet)
         without = [p.name for p in ways.parts if p.rubric and not judging and not part]
         if without and not quiet:
@@ -124,10 +135,9 @@ def reproduce(
             run, code = _ask(recipe, experiment, judging, quiet=quiet)
             runs.append(run)
             codes.append(code)
-    folder = out or settings.runs_dir() / f"{recipe.name}-{protocol}"
     page = write_dossier(
         recipe,
-        protocol,
+        way,
         runs,
         folder,
         judge=judging.label if judging else "",

@@ -9,6 +9,7 @@ import pandas as pd
 
 from promptlab.analysis import figures
 from promptlab.analysis.contrast_words import sentence
+from promptlab.files import slug
 from promptlab.report import numbers as say
 from promptlab.report import pictures, tables
 from promptlab.report.findings import Finding, count_verdicts, findings, panel_name
@@ -191,7 +192,7 @@ def _place(
     forests = {p.panel.protocol: s for p, s in here if p.kind == "forest"}
     first = panels[0]
     return {
-        "id": f"at-{pictures.slug(model)}-{shots}",
+        "id": f"at-{slug(model)}-{shots}",
         "title": f"{model}, {figures.shots_text(shots)}",
         "panels": [_evidence(results, p, forests[p.protocol]) for p in panels],
         "heatmap": shown("heatmap")[0],

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -19,6 +20,7 @@ from markupsafe import Markup
 from promptlab.analysis import papers
 from promptlab.analysis.papers import Evidence, Finding, figures
 from promptlab.errors import UserError
+from promptlab.files import slug
 from promptlab.report import dossier_rows as rows
 from promptlab.report import pictures
 from promptlab.report.dossier_words import not_asked, quotable, settings_sentence
@@ -45,9 +47,9 @@ class Dossier:
 
     Attributes:
         recipe: of the paper.
-        protocol: which of its protocols was followed.
+        protocol: which of its protocols was followed; empty where the recipe did not make the runs.
         evidence: the runs' scores under the protocol of scoring that decides.
-        second: the same answers under a second way of scoring, or None.
+        others: the same answers scored otherwise, by what is done in words.
         judged: evidence for claims about a scoring protocol of their own, by its name.
         runs: the runs.
         published: the paper's values.
@@ -56,7 +58,7 @@ class Dossier:
     recipe: Recipe
     protocol: str
     evidence: Evidence
-    second: Evidence | None
+    others: Mapping[str, Evidence]
     judged: Mapping[str, Evidence]
     runs: Sequence[Run]
     published: pd.DataFrame
@@ -70,11 +72,16 @@ class Dossier:
         ]
 
     @cached_property
-    def second_findings(self) -> list[Finding]:
-        """The same under the second way of scoring; empty if there is none."""
-        if self.second is None or not self.second.settings:
-            return []
-        return [papers.judge(c, self.second) for c in self.recipe.claims if not c.protocol]
+    def flips(self) -> list[tuple[str, Finding, Finding]]:
+        """(in words, finding, the other finding) where other scoring gives another verdict."""
+        return [
+            (words, found, other)
+            for words, evidence in self.others.items()
+            for found in self.findings
+            if not found.claim.protocol and found.n_tasks
+            for other in [papers.judge(found.claim, evidence)]
+            if other.n_tasks and other.verdict != found.verdict
+        ]
 
     @cached_property
     def tables(self) -> dict[str, pd.DataFrame]:
@@ -82,6 +89,7 @@ class Dossier:
         ours = self.evidence
         found = {
             "claims": papers.claims_frame(self.findings),
+            "answers": papers.answer_table(ours),
             "main": papers.main_table(ours),
             "models": papers.model_table(ours),
             "stimuli": papers.stimulus_table(ours),
@@ -96,36 +104,48 @@ class Dossier:
                 }
             ),
         }
-        if self.second_findings:
-            found["claims_second_scoring"] = papers.claims_frame(self.second_findings)
+        for name, evidence in self.others.items():
+            again = [papers.judge(c, evidence) for c in self.recipe.claims if not c.protocol]
+            found[f"claims_{slug(name)}"] = papers.claims_frame(again)
         return found
+
+
+_MADE = ("index.html", "dossier.json", "dossier.tex", "tables", "figures")
 
 
 def write(dossier: Dossier, folder: Path) -> Path:
     """Write a dossier; returns the path of its page. The same runs give the same bytes.
+
+    An earlier dossier is replaced once the new one is whole.
 
     Raises:
         UserError: the folder cannot be written to.
     """
     folder = Path(folder)
     try:
-        for name in ("tables", "figures"):
-            shutil.rmtree(folder / name, ignore_errors=True)
-            (folder / name).mkdir(parents=True)
-        drawn = _draw(dossier, folder / "figures")
-        shown = _shown(dossier)
-        _write_tables(dossier, shown, folder / "tables")
-        document = _document(dossier, shown, drawn)
-        (folder / "dossier.tex").write_text(document, encoding="utf-8")
-        (folder / "dossier.json").write_bytes(
-            orjson.dumps(_about(dossier), option=orjson.OPT_INDENT_2)
-        )
-        page = folder / "index.html"
-        page.write_text(rendered("dossier.html.j2", _context(dossier, shown, drawn)), "utf-8")
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=folder, prefix=".new-") as made:
+            _write(dossier, Path(made))
+            for name in _MADE:
+                old = folder / name
+                shutil.rmtree(old) if old.is_dir() else old.unlink(missing_ok=True)
+                (Path(made) / name).rename(old)
     except OSError as error:
         where = error.filename or folder
         raise UserError(f"cannot write the dossier: {where}: {error.strerror}") from None
-    return page
+    return folder / "index.html"
+
+
+def _write(dossier: Dossier, folder: Path) -> None:
+    for name in ("tables", "figures"):
+        (folder / name).mkdir()
+    drawn = _draw(dossier, folder / "figures")
+    shown = _shown(dossier)
+    _write_tables(dossier, shown, folder / "tables")
+    (folder / "dossier.tex").write_text(_document(dossier, shown, drawn), encoding="utf-8")
+    (folder / "dossier.json").write_bytes(orjson.dumps(_about(dossier), option=orjson.OPT_INDENT_2))
+    page = rendered("dossier.html.j2", _context(dossier, shown, drawn))
+    (folder / "index.html").write_text(page, encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -144,6 +164,13 @@ def _shown(dossier: Dossier) -> list[_Shown]:
     short = dossier.recipe.paper.short
     every = [
         _Shown(
+            "answers",
+            "Answers",
+            "What was asked under the original and the stimuli, and what counts: items that have a "
+            "score under all of them.",
+            rows.answer_rows(t["answers"]),
+        ),
+        _Shown(
             "main",
             "Main table",
             "Scores in points: Instruction Induction raw, BIG-Bench as the normalised preferred "
@@ -154,8 +181,9 @@ def _shown(dossier: Dossier) -> list[_Shown]:
         _Shown(
             "models",
             "Gains by model and setting",
-            "In points over the original, with 95 % intervals over tasks. The fifth column chooses "
-            "the stimulus of a task on four fifths of its items and measures it on the rest.",
+            "In points over the original, with 95 % intervals over tasks, or over items where a "
+            "benchmark is one task. The last gain chooses the stimulus of a task on four fifths of "
+            "its items and measures it on the rest.",
             rows.model_rows(t["models"]),
         ),
         _Shown(
@@ -205,22 +233,25 @@ def _shown(dossier: Dossier) -> list[_Shown]:
 def _figures(dossier: Dossier) -> Iterator[tuple[str, str, Callable[[], Axes]]]:
     """(name, caption, how to draw it) of every figure that has data."""
     t = dossier.tables
-    if t["claims"]["estimate"].notna().any():
+    drawn = t["claims"][t["claims"]["estimate"].notna() & (t["claims"]["unit"] != "tasks")]
+    if len(drawn):
         yield (
             "claims",
-            "Every claim that these runs test, on the scale of its published effect.",
-            partial(figures.claims, t["claims"]),
+            "Every claim with an estimate, on the scale of its published effect.",
+            partial(figures.claims, drawn),
         )
-    yield (
-        "gains",
-        "Gains by setting. Open circles choose the best stimulus of each task on the items that "
-        "it is measured on; the grey bar is what that gains without any effect.",
-        partial(figures.gains, t["models"]),
-    )
+    if len(t["models"]):
+        yield (
+            "gains",
+            "Gains by setting. Open circles choose the best stimulus of a task on the items that "
+            "it is measured on. Without any effect that gains the white line on average, and at "
+            "most the grey bar in 95 % of experiments.",
+            partial(figures.gains, t["models"]),
+        )
     for key, part in t["stimuli"].groupby(["model", "benchmark"], sort=False):
         model, benchmark = map(str, key)
         several = len(t["stimuli"][["model", "benchmark"]].drop_duplicates()) > 1
-        stem = f"stimuli_{pictures.slug(f'{model}_{benchmark}')}" if several else "stimuli"
+        stem = f"stimuli_{slug(f'{model}_{benchmark}')}" if several else "stimuli"
         suite = rows.SUITES.get(benchmark, benchmark)
         yield (
             stem,
@@ -235,7 +266,7 @@ def _figures(dossier: Dossier) -> Iterator[tuple[str, str, Callable[[], Axes]]]:
         )
     for name, part in t["combinations"].groupby("model", sort=False):
         yield (
-            f"combinations_{pictures.slug(str(name))}",
+            f"combinations_{slug(str(name))}",
             f"Single stimuli (light) and combinations: {name!s}.",
             partial(figures.combinations, part),
         )
@@ -286,7 +317,8 @@ def _write_tables(dossier: Dossier, shown: Sequence[_Shown], folder: Path) -> No
             frame.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
     dossier.published.to_csv(folder / "published.csv", index=False, lineterminator="\n")
     for s in [_Shown("claims", "Claims", "", rows.claim_rows(dossier.findings)), *shown]:
-        caption = f"{dossier.recipe.paper.short}: {s.title}. {s.about}".strip()
+        about = " ".join([s.about, *s.table.notes])
+        caption = f"{dossier.recipe.paper.short}: {s.title}. {about}".strip()
         text = tex(s.table, caption=caption, label=f"tab:{s.name}")
         (folder / f"{s.name}.tex").write_text(text, encoding="utf-8")
 
@@ -326,23 +358,19 @@ def _context(
     dossier: Dossier, shown: Sequence[_Shown], drawn: Sequence[dict[str, Any]]
 ) -> dict[str, Any]:
     paper = dossier.recipe.paper
-    second = {f.claim.id: f for f in dossier.second_findings}
-    flips = [
-        (f, second[f.claim.id])
-        for f in dossier.findings
-        if f.claim.id in second and second[f.claim.id].verdict != f.verdict
-    ]
     used = [n for n in ("main", "models", "truthfulqa") if n in set(dossier.published["table"])]
     return {
         "paper": paper,
         "protocol": dossier.protocol,
-        "protocol_about": dossier.recipe.protocol(dossier.protocol).description,
+        "protocol_about": dossier.recipe.protocol(dossier.protocol).description
+        if dossier.protocol
+        else "These runs were not made by the recipe; what follows is read from them.",
         "quotable": quotable(dossier.findings, dossier.evidence, paper.short),
         "settings": settings_sentence(dossier.evidence),
         "claims": rows.claim_rows(dossier.findings),
         "findings": dossier.findings,
-        "flips": flips,
-        "second_protocol": dossier.recipe.protocol(dossier.protocol).second_protocol,
+        "flips": dossier.flips,
+        "scorings": list(dossier.others),
         "shown": shown,
         "figures": drawn,
         "statuses": rows.statuses(dossier.published, used),

@@ -13,6 +13,7 @@ from promptlab.report import numbers as say
 from promptlab.report.tables import Row, Table
 
 __all__ = [
+    "answer_rows",
     "claim_rows",
     "combination_rows",
     "main_rows",
@@ -67,22 +68,46 @@ def claim_rows(findings: Sequence[Finding]) -> Table:
         rows.append(
             Row(
                 (
-                    f.claim.id,
+                    f.claim.title or f.claim.id,
+                    f.verdict if f.n_tasks else "not run",
                     f"{f.claim.published:+g}{unit}".replace("-", "−"),
                     STATUS[f.claim.status],
+                    ours.strip(),
                     f"{_number(f.as_published)}{unit}" if _known(f.as_published) else say.DASH,
                     chance,
-                    ours.strip(),
-                    f.verdict if f.n_tasks else f"{f.verdict} (not run)",
                 ),
                 group=SUITES.get(f.claim.benchmark, f.claim.benchmark),
             )
         )
     columns = (
-        *("Claim", "Published", "Status", "Ours, their way", "No effect, their way"),
-        *("Ours [95 % interval]", "Verdict"),
+        *("Claim", "Verdict", "Published", "Status", "Ours [95 % interval]"),
+        *("Ours, their way", "No effect, their way"),
     )
-    return Table(columns, "lrlrrrl", rows)
+    return Table(columns, "llrlrrr", rows)
+
+
+def answer_rows(table: pd.DataFrame) -> Table:
+    """What was asked and what counts."""
+    rows = [
+        Row(
+            (
+                _setting(r),
+                say.count(r["planned"]),
+                say.count(r["scored"]),
+                say.count(r["cut_off"]),
+                say.count(r["planned"] - r["scored"] - r["cut_off"]),
+                f"{say.count(r['items_counted'])} of {say.count(r['items'])}",
+                f"{say.count(r['tasks_counted'])} of {say.count(r['tasks'])}",
+            ),
+            group=str(r["model"]),
+        )
+        for _, r in table.iterrows()
+    ]
+    columns = (
+        *("Setting", "Answers", "With a score", "Cut off", "Failed or empty"),
+        *("Items that count", "Tasks that count"),
+    )
+    return Table(columns, "lrrrrrr", rows)
 
 
 def main_rows(ours: pd.DataFrame, published: pd.DataFrame) -> Table:
@@ -112,9 +137,12 @@ def main_rows(ours: pd.DataFrame, published: pd.DataFrame) -> Table:
             if any(c != say.DASH for c in cells):
                 rows.append(Row((name, *cells), group=group))
     columns = ("Prompt", *(f"Ours: {m}" for m in models), *(f"Paper: {m}" for m in known))
+    return Table(columns, "l" + "r" * (len(columns) - 1), rows, _status_notes(theirs))
+
+
+def _status_notes(theirs: pd.DataFrame) -> list[str]:
     shown = [_STATUS_WORDS[s] for s in _STATUS_WORDS if s in set(theirs["status"])]
-    notes = [f"The paper's values: {'; '.join(shown)}."] if shown else []
-    return Table(columns, "l" + "r" * (len(columns) - 1), rows, notes)
+    return [f"The paper's values: {'; '.join(shown)}."] if shown else []
 
 
 def model_rows(table: pd.DataFrame) -> Table:
@@ -257,7 +285,7 @@ def truthfulqa_rows(ours: pd.DataFrame, published: pd.DataFrame) -> Table:
     known = [row for row in (*_ROWS, *stimuli) if row in order]
     rows = [Row((_ROWS.get(r, r), *(_score(value.get((*c, r))) for c in columns))) for r in known]
     heads = ("Prompt", *(f"{model}, {quantity}" for model, quantity in columns))
-    return Table(heads, "l" + "r" * len(columns), rows)
+    return Table(heads, "l" + "r" * len(columns), rows, _status_notes(theirs))
 
 
 def _setting(row: Any) -> str:

@@ -15,14 +15,14 @@ __all__ = ["not_asked", "quotable", "settings_sentence"]
 
 def quotable(findings: Sequence[Finding], evidence: Evidence, short: str) -> list[str]:
     """A page that a reader can quote: verdicts, the main numbers, and what chance would give."""
-    tested = [f for f in findings if f.settings or f.n_tasks]
+    tested = [f for f in findings if f.n_tasks]
     counts: Counter[str] = Counter(f.verdict for f in tested)
     verdicts = [
         f"{counts[v]} {w}"
         for v, w in (
             ("reproduced", "reproduced"),
             ("not reproduced", "not reproduced"),
-            ("cannot tell", "undecided"),
+            ("cannot tell", "cannot be told"),
         )
         if counts[v]
     ]
@@ -52,9 +52,10 @@ def _benchmark(evidence: Evidence, benchmark: str) -> list[str]:
     )
     found = [words]
     if math.isfinite(average.value):
+        points = round(100 * average.value, 1)
+        more = f"{abs(points):.1f} points {'more' if points > 0 else 'less'} than"
         found.append(
-            f"The average stimulus scores {100 * average.value:+.1f} points over the original "
-            f"there."
+            f"The average stimulus scores {more if points else 'as much as'} the original."
         )
     return found
 
@@ -70,6 +71,11 @@ def settings_sentence(evidence: Evidence) -> str:
             f"{say.plural(items, 'item')}, {say.plural(len(s.stimuli), 'stimulus', 'stimuli')}"
             f"{_lost(s)}"
         )
+    for s in evidence.incomplete:
+        parts.append(
+            f"{s.model}: {SUITES.get(s.benchmark, s.benchmark)}, {s.label}, where no item has a "
+            "score under the original and every stimulus"
+        )
     return "; ".join(parts) + "."
 
 
@@ -83,6 +89,4 @@ def _lost(setting: Setting) -> str:
 
 def not_asked(findings: Sequence[Finding]) -> list[str]:
     """Claims that these runs do not touch, and what it would take."""
-    return [
-        f"{f.claim.id}: {f.why}" for f in findings if not f.settings and not f.n_tasks and f.why
-    ]
+    return [f"{f.claim.title or f.claim.id}: {f.why}" for f in findings if not f.n_tasks]

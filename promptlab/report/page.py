@@ -21,6 +21,7 @@ from promptlab.report.context import baseline_table, context
 from promptlab.report.findings import cell_losses, panel_name
 from promptlab.report.inputs import Panel, Results, gather
 from promptlab.report.kinds import file_name, heading
+from promptlab.report.numbers import typeset
 from promptlab.report.race import RaceTables, race_section, write_race_tables
 from promptlab.report.tex import tex
 from promptlab.report.wordings import wording_rows
@@ -213,6 +214,7 @@ def rendered(template: str, context: Mapping[str, Any]) -> str:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["nice"] = nice
+    environment.filters["typeset"] = typeset
     css = resources.files("promptlab.report").joinpath("report.css").read_text(encoding="utf-8")
     return environment.get_template(template).render(**context, css=Markup(css))
 

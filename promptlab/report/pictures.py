@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from promptlab.analysis import figures, style
 from promptlab.errors import UnknownName
+from promptlab.files import slug
 from promptlab.report.inputs import Panel, Results
 from promptlab.report.method import named
 from promptlab.report.wordings import wording_caption
@@ -28,7 +29,6 @@ __all__ = [
     "pictures",
     "place_stems",
     "save",
-    "slug",
 ]
 
 FIGURES = ("forest", "heatmap", "baseline", "moved", "sensitivity", "wordings")
@@ -214,11 +214,6 @@ def _sensitivity_caption(results: Results, protocol: str) -> str:
         f"have both, with {results.level} intervals. Verdicts that depend on the protocol are "
         "bold. A long link means that the condition changes the form of the answers."
     )
-
-
-def slug(text: str) -> str:
-    """Text as a part of a file name."""
-    return re.sub(r"[^A-Za-z0-9.]+", "-", text).strip("-.")[:60] or "unnamed"
 
 
 def save(figure: Figure, stem: Path) -> str:

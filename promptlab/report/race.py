@@ -11,6 +11,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from promptlab.analysis import figures
+from promptlab.files import slug
 from promptlab.report import numbers as say
 from promptlab.report import pictures
 from promptlab.report.tables import Row, Table
@@ -93,7 +94,7 @@ def race_section(tables: RaceTables, folder: Path) -> dict[str, Any]:
         title = f"{told['model']}, {figures.shots_text(told['shots'])}"
         if len({(p["model"], p["shots"]) for p in summary["panels"]}) < len(summary["panels"]):
             title += f", scored by {told['protocol']}"
-        name = "race" + (f"_{pictures.slug(title)}" if len(summary["panels"]) > 1 else "")
+        name = "race" + (f"_{slug(title)}" if len(summary["panels"]) > 1 else "")
         while name.lower() in taken:
             name += "-2"
         taken.append(name.lower())
