@@ -77,6 +77,8 @@ class _RecipeSpec(Strict):
     """Library of its stimuli."""
     protocols: Mapping[str, ProtocolSpec]
     """Ways of running it, by name; the first is the usual one."""
+    departures: Sequence[str] = ()
+    """What `as-published` does otherwise than the paper or its code, and why."""
     not_known: Sequence[str] = ()
     """What could not be established about the paper's experiments."""
 

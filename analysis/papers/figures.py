@@ -26,7 +26,7 @@ _OURS, _PAPER, _CONTROL, _CHANCE = "#0072B2", "#D55E00", "#7a7a7a", "#d9d9d9"
 _VERDICTS = {"reproduced": "#0072B2", "not reproduced": "#D55E00", "cannot tell": "#6b6b6b"}
 _CHOSEN = "#009E73"
 _ROW = 0.24
-_MOST = 3.0
+_MOST = 4.0
 """Share of a published effect at which the axis of the claims ends."""
 
 
@@ -43,7 +43,7 @@ def claims(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """
     rows = table[table["estimate"].notna() & (table["unit"] != "tasks")]
     _need(rows, "no claim was put to the test by these runs")
-    ax = ax or style.new_axes(style.DOUBLE, 1.1 + 1.5 * _ROW * len(rows))
+    ax = ax or style.new_axes(style.DOUBLE, 1.2 + 1.7 * _ROW * len(rows))
     for y, (_, r) in enumerate(rows.iterrows()):
         scale = float(r["published"])
         if np.isfinite(r["chance_upper"]):
@@ -51,25 +51,30 @@ def claims(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         if np.isfinite(r["as_published"]) and np.isfinite(r["chance"]):
             ax.plot(
                 np.clip(r["as_published"] / scale, -_MOST, _MOST), y, "o", ms=4.5, mfc="white",
-                mec=_PAPER, mew=1.0, zorder=4,
+                mec=_PAPER, mew=1.0, zorder=6, clip_on=False,
             )  # fmt: skip
         color = _VERDICTS[str(r["verdict"])]
         marks.whisker(ax, y, r["lower"] / scale, r["upper"] / scale, _MOST, color, width=1.4)
         ax.plot(np.clip(r["estimate"] / scale, -_MOST, _MOST), y, "D", ms=4.2, color=color,
                 mec="white", mew=0.6, zorder=5)  # fmt: skip
     ax.axvline(1, color=_PAPER, lw=0.8, ls=(0, (4, 2)), zorder=1)
-    ax.set_xlim(-_MOST, _MOST)
+    ends = rows[["lower", "upper", "as_published", "chance_upper"]].div(rows["published"], axis=0)
+    low, high = float(np.nanmin(ends)), float(np.nanmax(ends))
+    ax.set_xlim(max(min(low, 0.0) - 0.2, -_MOST), min(max(high, 1.0) + 0.2, _MOST))
     unit = {"percent": "%", "points": "points"}
-    labels = [f"{r['id']} ({r['published']:g} {unit[str(r['unit'])]})" for _, r in rows.iterrows()]
+    labels = [
+        f"{r['title'] or r['id']}\n{_suite(r)}, published {r['published']:g} {unit[str(r['unit'])]}"
+        for _, r in rows.iterrows()
+    ]
     _rows(ax, labels, "Share of the published effect (0 = no effect, 1 = as published)")
     right = ax.secondary_yaxis("right")
     right.set_yticks(range(len(rows)), list(rows["verdict"]))
     right.spines["right"].set_visible(False)
     right.tick_params(length=0)
     handles = [
-        _solid(_OURS, "ours, with interval over tasks"),
+        *(_solid(c, f"ours: {v}") for v, c in _VERDICTS.items() if v in set(rows["verdict"])),
         _open(_PAPER, "ours, as the paper computes it"),
-        Patch(color=_CHANCE, label="up to here in 95 % of experiments without any effect"),
+        Patch(color=_CHANCE, label="95 % of experiments without any effect"),
     ]
     marks.legend_below(ax, handles)
     return ax
@@ -91,17 +96,17 @@ def gains(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         ax.plot(r["best_gain"], y, "o", ms=4.5, mfc="white", mec=_PAPER, mew=1.0, zorder=4)
         for name, shift, color in (
             ("average_gain", -0.16, _OURS),
-            ("chosen_gain", 0.16, "#009E73"),
+            ("chosen_gain", 0.16, _CHOSEN),
         ):
             _interval(ax, y + shift, r[name], r[f"{name}_lower"], r[f"{name}_upper"], color)
     _rows(ax, [_place(r) for _, r in table.iterrows()], "Gain over the original (points)")
     handles = [
         _solid(_OURS, "average stimulus"),
         _solid(_CHOSEN, "best per task, chosen on other items"),
-        _open(_PAPER, "best per task, as published"),
-        Patch(color=_CHANCE, label="best per task without any effect (mean, 95 %)"),
+        _open(_PAPER, "best per task, the paper's way"),
+        Patch(color=_CHANCE, label="the same without any effect (line: mean, end: 95 %)"),
     ]
-    marks.legend_below(ax, handles)
+    marks.legend_below(ax, handles, columns=2)
     return ax
 
 
@@ -269,9 +274,14 @@ def _need(rows: Any, why: str) -> None:
 
 def _place(row: Any) -> str:
     shots = "zero-shot" if row["shots"] == 0 else "few-shot"
-    suite = {"instruction_induction": "II", "bigbench": "BIG-Bench"}
-    name = suite.get(str(row["benchmark"]), str(row["benchmark"]))
-    return f"{row['model']}\n{name}, {shots}, {'APE' if row['base'] == 'ape' else row['base']}"
+    base = "APE" if row["base"] == "ape" else row["base"]
+    return f"{row['model']}\n{_suite(row)}, {shots}, {base}"
+
+
+def _suite(row: Any) -> str:
+    names = {"instruction_induction": "Instr. Induction", "bigbench": "BIG-Bench"}
+    benchmark = str(row["benchmark"])
+    return names.get(benchmark, benchmark.replace("_", " "))
 
 
 def _rows(ax: Axes, labels: Sequence[str], quantity: str) -> None:

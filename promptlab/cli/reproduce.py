@@ -107,7 +107,8 @@ def reproduce(
         known = runs_in(from_runs)
         way, runs = followed(recipe, known, protocol)
         if len(runs) < len(known) and not quiet:
-            typer.echo(f"left out: {len(known) - len(runs)} runs of another protocol")
+            n = len(known) - len(runs)
+            typer.echo(f"left out: {n} {'run' if n == 1 else 'runs'} of another protocol")
         folder = out or settings.runs_dir() / f"{recipe.name}-{way}"
     else:
         experiments = recipe.experiments(

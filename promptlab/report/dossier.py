@@ -374,6 +374,7 @@ def _context(
         "shown": shown,
         "figures": drawn,
         "statuses": rows.statuses(dossier.published, used),
+        "departures": paper.departures if dossier.protocol == "as-published" else (),
         "not_known": paper.not_known,
         "not_asked": not_asked(dossier.findings),
         "runs": [{"name": r.path.name, "digest": r.lock["digest"][:12]} for r in dossier.runs],

@@ -4,7 +4,8 @@ What becomes of a response that is not plain text with an answer:
 
 * A failed, refused or filtered response is not scored: value None, status as it came.
 * One cut off by the token limit is not scored, unless the part that the metric reads was complete
-  (`promptlab.scoring.truncation`); then it counts like any other, with status `ok`.
+  (`promptlab.scoring.truncation`), or cut answers are to be scored as they stand; then it counts
+  like any other, with status `ok`.
 * A reply of nothing but blanks is `empty`, whatever the provider called it.
 * A reply in which no answer is found, such as no choice or several, is an answer, and a wrong one:
   value 0, status `ok`. It says something about the model, not about the line to it.
@@ -17,7 +18,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
+from typing import Literal
 
 from promptlab.scoring.extraction import extract as extract_answer
 from promptlab.scoring.metrics import Metric, get_metric
@@ -31,7 +34,11 @@ _metric = lru_cache(maxsize=None)(get_metric)
 
 
 def score_response(
-    item: Item, response: Response, protocols: Mapping[str, str], extract: str = "whole"
+    item: Item,
+    response: Response,
+    protocols: Mapping[str, str],
+    extract: str = "whole",
+    truncated: Literal["skip", "score"] = "skip",
 ) -> list[Score]:
     """Scores of one response, one for each protocol, in the order of `protocols`.
 
@@ -42,12 +49,15 @@ def score_response(
         response: what came back.
         protocols: metric's name by protocol.
         extract: how the answer is read out of the text (`promptlab.scoring.extraction.HOWS`).
+        truncated: what becomes of a text that was cut off.
 
     Raises:
         UnknownName: no such metric or way of extraction.
         UserError: the item lacks what a metric needs.
         ValueError: there are not as many log-probabilities as choices.
     """
+    if truncated == "score" and response.status == "truncated":
+        response = replace(response, status="ok")
     scores = []
     for protocol, name in protocols.items():
         metric = _metric(name)

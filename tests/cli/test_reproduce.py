@@ -67,6 +67,69 @@ def test_mistakes(promptlab: Run, own: Path, tmp_path: Path) -> None:
         assert said in error
 
 
+def test_only_an_earlier_dossier_is_replaced(
+    dossier: Path, promptlab: Run, own: Path, tmp_path: Path
+) -> None:
+    (dossier / "mine.txt").write_text("mine")
+    assert promptlab("reproduce", own, "--from", tmp_path / "runs", "--out", dossier)[0] == 0
+    assert (dossier / "mine.txt").read_text() == "mine"
+    other = tmp_path / "figures of mine"
+    (other / "figures").mkdir(parents=True)
+    (other / "figures" / "mine.pdf").write_text("mine")
+    for words in (("--from", tmp_path / "runs"), ("--limit", 4)):
+        code, _, error = promptlab("reproduce", own, *words, "--out", other)
+        assert code == 2
+        assert "name another folder (--out)" in error
+    assert (other / "figures" / "mine.pdf").read_text() == "mine"
+
+
+def test_a_single_part_of_another_table_makes_a_dossier(
+    promptlab: Run, own: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "warm"
+    code, printed, _ = promptlab("reproduce", own, "--limit", 4, "--part", "warm", "--out", out)
+    assert code == 0, printed
+    assert len(pd.read_csv(out / "tables" / "temperatures.csv")) == 2
+
+
+def test_two_models_asked_one_after_the_other_stand_side_by_side(
+    promptlab: Run, own: Path, tmp_path: Path
+) -> None:
+    for p in (0.5, 0.7):
+        words = ("--limit", 4, "--part", "first", "--model", f"mock/skilled?p={p}")
+        code, printed, _ = promptlab("reproduce", own, *words)
+        assert code == 0, printed
+    out = tmp_path / "both"
+    assert promptlab("reproduce", own, "--from", tmp_path / "runs", "--out", out)[0] == 0
+    assert pd.read_csv(out / "tables" / "models.csv")["model"].nunique() == 2
+
+
+def test_the_protocol_is_that_of_the_runs(promptlab: Run, own: Path, tmp_path: Path) -> None:
+    with (own / "recipe.yaml").open("a") as file:
+        file.write(
+            "  as-published:\n    description: As they did.\n"
+            "    parts: [{name: first, spec: first.yaml}]\n"
+        )
+    asked = ("reproduce", own, "--limit", 4, "--part", "first")
+    runs, out = tmp_path / "runs", tmp_path / "out"
+    assert promptlab(*asked, "--protocol", "as-published", "--out", out)[0] == 0
+    assert promptlab("reproduce", own, "--from", runs, "--out", out)[0] == 0
+    assert "protocol as-published" in (out / "index.html").read_text()
+    code, _, error = promptlab(
+        "reproduce", own, "--from", runs, "--protocol", "controlled", "--out", out
+    )
+    assert code == 2
+    assert "--protocol as-published" in error
+    # Runs of both are told apart.
+    assert promptlab(*asked, "--out", out)[0] == 0
+    code, printed, _ = promptlab(
+        "reproduce", own, "--from", runs, "--protocol", "controlled", "--out", out
+    )
+    assert code == 0
+    assert "left out: 1 run" in printed
+    assert "What is done." in (out / "index.html").read_text()
+
+
 def test_free_answers_go_to_a_judge(promptlab: Run, tmp_path: Path) -> None:
     part = ("--part", "open-questions", "--limit", 6)
     asked = ("reproduce", "emotionprompt", "--model", "mock/words?n=9", *part)

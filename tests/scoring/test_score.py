@@ -64,6 +64,18 @@ def test_a_truncated_answer_counts_where_it_was_complete() -> None:
     assert (whole_reply.value, whole_reply.status) == (None, "truncated")
 
 
+def test_a_cut_answer_can_be_scored_as_it_stands() -> None:
+    response = Response("truncated", "positive and so", finish_reason="length")
+    (skipped,) = score_response(GOLD, response, {"np": "np_sentiment"})
+    (scored,) = score_response(GOLD, response, {"np": "np_sentiment"}, truncated="score")
+    assert (skipped.value, skipped.status) == (None, "truncated")
+    assert (scored.value, scored.status) == (1.0, "ok")
+    (empty,) = score_response(
+        GOLD, Response("truncated", " "), {"np": "np_sentiment"}, truncated="score"
+    )
+    assert (empty.value, empty.status) == (None, "empty")
+
+
 def test_other_extractions_of_a_truncated_answer() -> None:
     response = Response("truncated", "The answer is positive.\nThe film")
     assert one(response, extract="after_answer_cue").status == "truncated"
