@@ -72,15 +72,25 @@ class Dossier:
         ]
 
     @cached_property
+    def otherwise(self) -> dict[str, list[Finding]]:
+        """Claims without a scoring protocol of their own, scored otherwise."""
+        claims = [c for c in self.recipe.claims if not c.protocol]
+        return {
+            words: [papers.judge(claim, evidence) for claim in claims]
+            for words, evidence in self.others.items()
+        }
+
+    @cached_property
     def flips(self) -> list[tuple[str, Finding, Finding]]:
         """(in words, finding, the other finding) where other scoring gives another verdict."""
+        known = {f.claim.id: f for f in self.findings if f.n_tasks}
         return [
-            (words, found, other)
-            for words, evidence in self.others.items()
-            for found in self.findings
-            if not found.claim.protocol and found.n_tasks
-            for other in [papers.judge(found.claim, evidence)]
-            if other.n_tasks and other.verdict != found.verdict
+            (words, known[other.claim.id], other)
+            for words, findings in self.otherwise.items()
+            for other in findings
+            if other.n_tasks
+            and other.claim.id in known
+            and other.verdict != known[other.claim.id].verdict
         ]
 
     @cached_property
@@ -104,9 +114,8 @@ class Dossier:
                 }
             ),
         }
-        for name, evidence in self.others.items():
-            again = [papers.judge(c, evidence) for c in self.recipe.claims if not c.protocol]
-            found[f"claims_{slug(name)}"] = papers.claims_frame(again)
+        for words, findings in self.otherwise.items():
+            found[f"claims_{slug(words)}"] = papers.claims_frame(findings)
         return found
 
 
