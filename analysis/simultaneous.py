@@ -109,7 +109,10 @@ def simultaneous_bounds(
         critical = float(np.quantile(largest, level, method="higher"))
         critical = max(critical, float(stats.t.ppf(single, n - 1)))
         if not math.isfinite(critical):
-            note = f"{n} units are too few, or vary too little, for a bound at this level"
+            note = (
+                f"among {n} units resampled, one of the differences often does not vary at all: no "
+                "joint bound at this level"
+            )
         elif not varies.all():
             note = (
                 f"{int((~varies).sum())} difference(s) without variation: their bound is the point"
