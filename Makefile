@@ -27,7 +27,7 @@ notebooks: $(VENV)/.dev  ## executes the notebooks; the fifth needs the extra wh
 	$(BIN)/python -m pytest --nbmake --nbmake-timeout=900 -n 2 notebooks $(ARGS)
 
 docs: $(VENV)/.dev  ## the site, into build/site; a warning is an error
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 docs-serve: $(VENV)/.dev  ## the site on http://127.0.0.1:8000, anew with every change
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs serve
