@@ -176,7 +176,6 @@ def _wordings(built: Plan) -> str:
 
 def detectable_sentence(found: dict[str, Any]) -> str:
     """A row of `detectable` in words."""
-
     single, corrected, family = found["single"], found["corrected"], found["family"]
     where = (
         f"{_counted(found['tasks'], 'task')} of {_counted(found['items'], 'item')}, "
