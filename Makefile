@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: quickstart test lint types notebooks docs docs-serve bench bench-statistics calibrate setup clean
+.PHONY: quickstart test lint types notebooks docs figures docs-serve bench bench-statistics calibrate setup clean
 
 quickstart: $(VENV)/.local  ## a real experiment on a real model, on this machine, no key
 	$(BIN)/promptlab models pull smollm2-135m
@@ -27,7 +27,10 @@ notebooks: $(VENV)/.dev  ## executes the notebooks; the fifth needs the extra wh
 	$(BIN)/python -m pytest --nbmake --nbmake-timeout=900 -n 2 notebooks $(ARGS)
 
 docs: $(VENV)/.dev  ## the site, into build/site; a warning is an error
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+figures: $(VENV)/.dev  ## the pictures of README and docs, from the run in runs/example
+	$(BIN)/python docs/_site/figures.py docs/figures
 
 docs-serve: $(VENV)/.dev  ## the site on http://127.0.0.1:8000, anew with every change
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs serve

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import doctest
 import importlib
 import pkgutil
@@ -74,7 +75,8 @@ def examples(page: Path) -> doctest.DocTest:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_the_examples_of_a_page_run(page: Path) -> None:
+def test_the_examples_of_a_page_run(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
     test = examples(page)
     if page.parent == DOCS / "methods":
         assert test.examples, "a page about a method has an example that is executed"
@@ -157,3 +159,19 @@ def test_every_public_name_of_the_analysis_is_on_a_page() -> None:
         code |= set(re.findall(r"\w+", " ".join(spans)))
     missing = [name for name in promptlab.analysis.__all__ if name not in code]
     assert not missing, f"no page of docs/ mentions {', '.join(missing)}"
+
+
+def test_what_choosing_gains_by_chance_is_what_the_calibration_says() -> None:
+    with (DOCS / "calibration" / "calibration.csv").open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["quantity"] == "relative gain (%)"]
+    gains = [
+        float(row["value"])
+        for row in rows
+        if row["procedure"] == "mean of per-task maxima"
+        and re.fullmatch(r"K=1[01] (noisy|stable)", row["design"])
+    ]
+    said = f"{min(gains):.1f} to {max(gains):.1f} %"
+    pages = {name_of(page): page.read_text(encoding="utf-8") for page in LINKING}
+    quoted = {name: re.findall(r"\b8(?:\.\d)? to 1[34](?:\.\d)? %", t) for name, t in pages.items()}
+    assert {range_ for found in quoted.values() for range_ in found} == {said}
+    assert sum(bool(found) for found in quoted.values()) >= 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import sys
 from collections.abc import Iterator
@@ -76,8 +77,24 @@ def test_every_verb_and_option_is_in_the_reference(generated: ModuleType) -> Non
         assert f"\n## promptlab {verb}\n" in f"\n{text}"
     assert "| `--set KEY=VALUE` |" in text
     assert "| `--analysis`, `--no-analysis` | Analyse and write the report. | on |" in text
-    assert "| `--tasks random\\|fixed` |" in text
+    assert "| `--tasks random|fixed` |" in text
+    assert "| `--percent`, `--share` |" in text
+    assert "\\|" not in text
     assert "promptlab init [PATH] [OPTIONS]" in text
+
+
+def test_the_help_of_a_verb_fits_a_terminal_of_80_columns(generated: ModuleType) -> None:
+    from promptlab.cli import load
+    from promptlab.cli._app import app
+
+    load()
+    wide = {
+        name: line
+        for name, function in generated._commands(app, "promptlab")
+        for line in inspect.cleandoc(function.__doc__ or "").partition("\n\n")[2].splitlines()
+        if len(re.sub(r"\[/?bold\]", "", line)) > 78
+    }
+    assert not wide, "typer keeps these line ends, and breaks the lines once more"
 
 
 def test_every_public_name_of_the_analysis_is_on_one_reference_page() -> None:

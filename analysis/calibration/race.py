@@ -65,19 +65,26 @@ def race_sentence(table: pd.DataFrame) -> str:
         return ""
     worst = race.iloc[int(race["value"].to_numpy().argmax())]
     text = (
-        f"The race: family-wise error at most {100 * worst['value']:.1f} % "
-        f"(±{100 * worst['mc_error']:.1f}; promised 5 %)"
+        f"A race errs in at most {100 * worst['value']:.1f} % of experiments "
+        f"(±{100 * worst['mc_error']:.1f}; 5 % promised)."
     )
     saved = rows[(rows["quantity"] == "saved share") & (rows["procedure"] == "race")]
     nothing = saved["design"].str.startswith("no effect")
-    kinds = ((nothing, "where no stimulus helps"), (~nothing, "with effects"))
-    shares = [f"{_range(saved[of])} {words}" for of, words in kinds if of.any()]
-    text += f"; of the requests saved {', '.join(shares)}"
+    kinds = ((nothing, "when no stimulus helps"), (~nothing, "when some do"))
+    shares = [(_range(saved[of]), words) for of, words in kinds if of.any()]
+    text += f" It saves {', '.join(_of_requests(i, *share) for i, share in enumerate(shares))}."
     power = rows[rows["quantity"] == "power"]
     five = [power[power["procedure"] == f"{name}: +5 points"] for name in ("race", "full design")]
     if len(five[0]):
-        text += f"; finds +5 points in {_range(five[0])}, the full design in {_range(five[1])}"
-    return f"{text}."
+        text += (
+            f" A true +5 points is found in {_range(five[0])} of races, and in {_range(five[1])} "
+            "of full designs."
+        )
+    return text
+
+
+def _of_requests(number: int, share: str, words: str) -> str:
+    return f"{share}{'' if number else ' of the requests'} {words}"
 
 
 def _range(rows: pd.DataFrame) -> str:

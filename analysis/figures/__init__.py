@@ -7,6 +7,7 @@ A table that holds several panels needs the arguments that choose one (`panels` 
 from __future__ import annotations
 
 from promptlab.analysis.figures._baseline import baseline, baseline_table
+from promptlab.analysis.figures._best import best_of_many
 from promptlab.analysis.figures._forest import forest
 from promptlab.analysis.figures._frames import (
     VALENCES,
@@ -30,6 +31,7 @@ __all__ = [
     "VALENCES",
     "baseline",
     "baseline_table",
+    "best_of_many",
     "by_suite",
     "by_valence",
     "forest",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -223,6 +223,22 @@ def shorten(text: str, length: int) -> str:
     cut = text[: length - 1]
     at_word = cut.rsplit(" ", 1)[0]
     return (at_word if len(at_word) > length * 0.6 else cut).rstrip(" ,;:.") + "…"
+
+
+def shorten_apart(texts: Mapping[str, str], length: int) -> dict[str, str]:
+    """Texts of at most `length` characters; those that would look alike show their ends too."""
+    short = {key: shorten(text, length) for key, text in texts.items()}
+    whole: dict[str, set[str]] = {}
+    for key, cut in short.items():
+        whole.setdefault(cut, set()).add(" ".join(texts[key].split()))
+    for key, cut in short.items():
+        if len(whole[cut]) > 1:
+            head, words = shorten(texts[key], length // 2), texts[key].split()
+            end = words.pop()[-(length - len(head)) :]
+            while words and len(head) + len(words[-1]) + 1 + len(end) <= length:
+                end = f"{words.pop()} {end}"
+            short[key] = head + end
+    return short
 
 
 def title(rows: pd.DataFrame) -> str:

@@ -73,7 +73,7 @@ def _measure(
     """Labels and notes by key, the width of the labels, the gap, and the width of both (points)."""
     size = label_size(lines)
     names = {n.key: frames.shorten(n.text, 34) for n in lines if n.key}
-    notes = {k: frames.shorten((texts or {}).get(k, ""), 36) for k in names}
+    notes = frames.shorten_apart({k: (texts or {}).get(k, "") for k in names}, 40)
     wide = style.text_width(names.values(), size)
     gap = 8.0 if any(notes.values()) else 0.0
     left = wide + gap + style.text_width(notes.values(), size - 0.5)

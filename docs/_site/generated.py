@@ -224,7 +224,7 @@ def _flags(name: str, kind: Any, info: Any) -> str:
     kinds = [kind, *get_args(kind)]
     choices = "|".join(c.value for k in kinds if isinstance(k, EnumMeta) for c in k)
     word = "N" if int in kinds else "X" if float in kinds else "PATH" if Path in kinds else "TEXT"
-    value = "" if kind is bool else f" {info.metavar or choices or word}"
+    value = "" if bool in kinds else f" {info.metavar or choices or word}"
     return ", ".join(f"`{flag}{value}`" for flag in flags)
 
 
@@ -287,10 +287,14 @@ def _home(module: str, name: str) -> str:
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    lines += [
-        "| " + " | ".join(_line(cell).replace("|", "\\|") for cell in row) + " |" for row in rows
-    ]
+    lines += ["| " + " | ".join(_cell(cell) for cell in row) + " |" for row in rows]
     return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    """Bars end a cell, but not inside of code, where a backslash would be shown."""
+    parts = re.split(r"(`[^`]*`)", _line(text))
+    return "".join(p if i % 2 else p.replace("|", "\\|") for i, p in enumerate(parts))
 
 
 def _line(text: str) -> str:

@@ -33,7 +33,7 @@ WIDE = ("comparison.md", "papers.md")
 """Pages whose tables need the room of both columns beside the text."""
 
 _MARK = re.compile(r"^<!-- generated: (.+?) -->$", re.MULTILINE)
-_LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)\s]+)\)")
+_LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
 _FENCED = re.compile(r"(^ *```.*?^ *```|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
 
 
@@ -66,7 +66,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     text = _MARK.sub(lambda found: generated.section(*found[1].split()), markdown)
 
     def turned(found: re.Match[str]) -> str:
-        label, target = found[1], found[2]
+        image, label, target = found.groups()
         path, _, anchor = target.partition("#")
         if not path or re.match(r"[a-z][a-z0-9+.-]*:", target):
             return found[0]
@@ -75,7 +75,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         if inside is None:
             return f"{label} (`{file}`)"
         relative = posixpath.relpath(inside, posixpath.dirname(uri) or ".")
-        return f"[{label}]({relative}{'#' if anchor else ''}{anchor})"
+        return f"{image}[{label}]({relative}{'#' if anchor else ''}{anchor})"
 
     parts = _FENCED.split(text)
     return "".join(p if i % 2 else _LINK.sub(turned, p) for i, p in enumerate(parts))

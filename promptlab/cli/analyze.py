@@ -112,7 +112,12 @@ def analyze(
     ] = None,
     column: Columns = None,
     percent: Annotated[
-        bool | None, typer.Option("--percent/--share", help="Scores are 0 to 100, or 0 to 1.")
+        bool | None,
+        typer.Option(
+            "--percent/--share",
+            help="Read scores as percentages, or as shares from 0 to 1. Without either, scores "
+            "of items are shares, and means are read by their size.",
+        ),
     ] = None,
     encoding: Annotated[
         str | None, typer.Option(metavar="NAME", help="Of a text file that is not UTF-8.")
@@ -128,19 +133,21 @@ def analyze(
 ) -> None:
     """Analyse anybody's table of scores.
 
-    [bold]Scores of items[/bold] (best): one row an item and condition, columns item_id, condition,
-    score (0 to 1, or true and false); optional task, model, shots, replicate, protocol. Rows pair
-    on task, item_id and replicate; a table that does not pair is refused with the reason. With one
-    column a condition (item_id, original, EP02, ...) add --kind wide.
+    [bold]Scores of items[/bold] (best): one row an item and condition, columns item_id,
+    condition, score (0 to 1, or true and false); optional task, model, shots,
+    replicate, protocol. Rows pair on task, item_id and replicate; a table that
+    does not pair is refused with the reason. With one column a condition
+    (item_id, original, EP02, ...) add --kind wide.
 
-    [bold]A summary[/bold]: one row a task and condition, columns task, condition, mean; with sd and
-    n of the runs it also says how much of the best condition per task is chance.
+    [bold]A summary[/bold]: one row a task and condition, columns task, condition, mean; with
+    sd and n of the runs it also says how much of the best condition per task is
+    chance.
 
     For example:
 
       promptlab analyze scores.csv --baseline original --out report
 
-      promptlab analyze answers.csv --column item_id=question --column score=correct
+      promptlab analyze answers.csv --column score=correct
 
       promptlab analyze means.csv --kind summary --column condition=prompt
 

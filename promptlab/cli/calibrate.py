@@ -111,10 +111,10 @@ def calibrate(
 ) -> None:
     """Simulate experiments whose truth is known, and see what the analysis says of them.
 
-    Without a spec: type-I error, coverage and power of every procedure beside the figures of a
-    reference simulation, and what is claimed without correction; exit code 1 if a procedure breaks
-    its rule. With a spec: the analysis of that experiment on simulated models, before anything is
-    asked or spent.
+    Without a spec: type-I error, coverage and power of every procedure beside the
+    figures of a reference simulation, and what is claimed without correction;
+    exit code 1 if a procedure breaks its rule. With a spec: the analysis of that
+    experiment on simulated models, before anything is asked or spent.
     """
     workers = processes or os.cpu_count() or 1
     with interruptible():

@@ -63,12 +63,13 @@ def compare(
 ) -> None:
     """Compare prompts on the same items; the first is the baseline.
 
-    Each is a sample log of lm-evaluation-harness (samples_*.jsonl, written with --log_samples), an
-    Inspect log (.eval or .json; needs the extra 'inspect'), a folder of either, a table with
-    item_id and score, or one condition of a promptlab run (RUN:EP02).
+    Each is a sample log of lm-evaluation-harness (samples_*.jsonl, written with
+    --log_samples), an Inspect log (.eval or .json; needs the extra 'inspect'), a
+    folder of either, a table with item_id and score, or one condition of a
+    promptlab run (RUN:EP02).
 
-    Items pair by id within a task. What does not pair is counted; if nothing pairs, or one item has
-    two targets, the comparison is refused with the reason.
+    Items pair by id within a task. What does not pair is counted; if nothing
+    pairs, or one item has two targets, the comparison is refused with the reason.
 
     For example:
 

@@ -41,14 +41,15 @@ def importance(
 ) -> None:
     """Write the importance of every word, shares of word groups, and the heat map.
 
-    Needs the extra 'whitebox'. Prompts are taken item by item, so that what is there after Ctrl-C
-    is balanced over tasks and conditions; it is written all the same.
+    Needs the extra 'whitebox'. Prompts are taken item by item, so that what is
+    there after Ctrl-C is balanced over tasks and conditions; it is written all
+    the same.
 
     For example:
 
       promptlab importance experiment.yaml --limit 5
 
-      promptlab importance experiment.yaml --measure occlusion --model google/flan-t5-small
+      promptlab importance experiment.yaml --model google/flan-t5-small
     """
     from promptlab import settings
     from promptlab.cli._interrupt import interruptible

@@ -74,12 +74,13 @@ def judge(
 ) -> None:
     """Have the answers of a finished run judged, and analyse it again with the judge's scores.
 
-    Replies are kept in the store, so that the same command is free and goes on after Ctrl-C.
-    Scores come under protocols of their own, judge:RUBRIC.CRITERION@JUDGE; a reply without a
-    verdict is a status, not a score. Without --judge, what the judges so far have said is printed.
+    Replies are kept in the store, so that the same command is free and goes on
+    after Ctrl-C. Scores come under protocols of their own,
+    judge:RUBRIC.CRITERION@JUDGE; a reply without a verdict is a status, not a
+    score. Without --judge, what the judges so far have said is printed.
 
-    With --json, an object a line on standard output: stage, progress and warning as of promptlab
-    run, and last a result with judgings, report and exit_code.
+    With --json, an object a line on standard output: stage, progress and warning
+    as of promptlab run, and last a result with judgings, report and exit_code.
     """
     from promptlab.cli._interrupt import interruptible
     from promptlab.errors import UnknownName

@@ -176,18 +176,23 @@ def _wordings(built: Plan) -> str:
 
 def detectable_sentence(found: dict[str, Any]) -> str:
     """A row of `detectable` in words."""
-
-    def points(value: float) -> str:
-        return "none" if value != value else f"{100 * value:.1f} points"
-
-    shared = ""
-    if found["family"] > 1:
-        shared = f", {points(found['corrected'])} when {found['family']} share alpha"
-    sentence = (
-        f"smallest difference found over {_counted(found['tasks'], 'task')} of "
-        f"{_counted(found['items'], 'item')}, scored by {found['protocol']}: "
-        f"{points(found['single'])} for one contrast{shared} ({found['assumption']})"
+    single, corrected, family = found["single"], found["corrected"], found["family"]
+    where = (
+        f"{_counted(found['tasks'], 'task')} of {_counted(found['items'], 'item')}, "
+        f"scored by {found['protocol']}"
     )
+    nothing = "no difference, however large, can be found"
+    if single != single:
+        sentence = f"over {where}, {nothing}"
+    else:
+        sentence = (
+            f"smallest difference found over {where}: {100 * single:.1f} points for one contrast"
+        )
+        if family > 1 and corrected == corrected:
+            sentence += f", {100 * corrected:.1f} points when {family} share alpha"
+        elif family > 1:
+            sentence += f"; {nothing} when {family} share alpha"
+        sentence += f" ({found['assumption']})"
     return f"{sentence}\n{found['note']}" if found["note"] else sentence
 
 

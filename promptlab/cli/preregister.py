@@ -40,8 +40,8 @@ def preregister(
 ) -> None:
     """Register what will be asked and what the analysis will confirm, with a hash and a date.
 
-    The same plan again changes nothing. A run of the spec finds the file, and its report says
-    whether the analysis is the registered one.
+    The same plan again changes nothing. A run of the spec finds the file, and its
+    report says whether the analysis is the registered one.
     """
     from promptlab.planning import build_plan
     from promptlab.registered import differences

@@ -30,7 +30,8 @@ def show(
 ) -> None:
     """Print the exact rendered prompt of a cell and item, as it would be sent.
 
-    Without options: the first task, every condition, the first wording, the first item.
+    Without options: the first task, every condition, the first wording, the first
+    item.
     """
     import fnmatch
 

@@ -89,8 +89,8 @@ def verify(
 ) -> None:
     """Read every answer and check that it is what was written.
 
-    Each request is hashed again and must give its key, and each answer must match its checksum.
-    Exit code 3 if anything is damaged, and was not removed.
+    Each request is hashed again and must give its key, and each answer must match
+    its checksum. Exit code 3 if anything is damaged, and was not removed.
     """
     from promptlab.store.upkeep import compact, delete
     from promptlab.store.upkeep import verify as check
@@ -124,8 +124,8 @@ def prune(
 ) -> None:
     """Delete old answers, or those of one model, and give the space back to the disk.
 
-    Without --yes it only says what it would delete. A deleted answer is paid for again when a run
-    needs it; 'promptlab store export' keeps a copy.
+    Without --yes it only says what it would delete. A deleted answer is paid for
+    again when a run needs it; 'promptlab store export' keeps a copy.
     """
     from promptlab.errors import UserError
     from promptlab.store.upkeep import compact, delete, find
@@ -176,8 +176,8 @@ def export(
 ) -> None:
     """Write answers to one file that another machine can import.
 
-    Each row holds key, request, response and time. The file holds the texts of all prompts and
-    answers; only you can read it.
+    Each row holds key, request, response and time. The file holds the texts of
+    all prompts and answers; only you can read it.
     """
     from promptlab.store.exchange import export_rows
 
@@ -200,9 +200,9 @@ def import_(
 ) -> None:
     """Merge exported files, or the answers of runs, into the store; again is harmless.
 
-    Answers that are there stay. Every request is hashed again, and a row whose key does not match
-    is refused. A run holds no prompts, so they are made again from its spec; that needs the
-    suites' data. Exit code 3 if a row was refused.
+    Answers that are there stay. Every request is hashed again, and a row whose
+    key does not match is refused. A run holds no prompts, so they are made again
+    from its spec; that needs the suites' data. Exit code 3 if a row was refused.
     """
     from dataclasses import asdict
 

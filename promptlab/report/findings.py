@@ -318,10 +318,9 @@ def _missing(results: Results, panel: Panel, macro: pd.DataFrame) -> Iterator[Fi
     if not failed + truncated:
         yield Finding("missing", f"All {say.plural(planned, 'planned answer')} were scored.")
         return
-    text = (
-        f"{say.count(failed)} of {say.plural(planned, 'planned answer')} failed and "
-        f"{say.count(truncated)} were cut off ({say.per_cent((failed + truncated) / planned)})."
-    )
+    lost = scores[(scores["status"] != "ok") | scores["score"].isna()]["status"]
+    parts = _lost_parts(lost, say.plural(planned, "planned answer"))
+    text = f"{say.joined(parts)} ({say.per_cent((failed + truncated) / planned)})."
     shift = (macro["missing_as_wrong"] - macro["difference"]).abs()
     if shift.notna().any():
         top = macro.iloc[int(shift.argmax())]
@@ -339,6 +338,28 @@ def _missing(results: Results, panel: Panel, macro: pd.DataFrame) -> Iterator[Fi
             f"({say.per_cent(worst['share'])})."
         )
     yield Finding("missing", text, caution=bool(len(bad)))
+
+
+_LOST = {
+    "failed": ("failed", "failed"),
+    "empty": ("was empty", "were empty"),
+    "refused": ("was refused", "were refused"),
+    "filtered": ("was filtered", "were filtered"),
+    "unjudged": ("was not judged", "were not judged"),
+    "truncated": ("was cut off", "were cut off"),
+}
+"""What is said of one answer and of several, by status; statuses without words have failed."""
+
+
+def _lost_parts(statuses: pd.Series, planned: str) -> list[str]:
+    """`5 of 9,030 planned answers were empty`, `79 were cut off`."""
+    counts = statuses.where(statuses.isin(list(_LOST)), "failed").value_counts()
+    parts: list[str] = []
+    for status, (one, many) in _LOST.items():
+        if n := int(counts.get(status, 0)):
+            who = say.count(n) if parts else f"{say.count(n)} of {planned}"
+            parts.append(f"{who} {one if n == 1 else many}")
+    return parts
 
 
 def _best(results: Results, panel: Panel, macro: pd.DataFrame) -> Iterator[Finding]:

@@ -66,7 +66,7 @@ def warnings(results: Results) -> list[str]:
             worst = bad.iloc[0]
             found.append(
                 f"In {say.plural(len(bad), 'cell')} of {say.count(len(cells))}, more than "
-                f"{100 * BAD_SHARE:g} % of the answers failed or were cut off; the worst is "
+                f"{100 * BAD_SHARE:g} % of the answers could not be scored; the worst is "
                 f"{worst['task']} under {worst['condition']} with {worst['model']} "
                 f"({say.per_cent(worst['share'])})."
             )

@@ -102,7 +102,7 @@ def count_rows(results: Results, panel: Panel) -> Table:
         "Condition",
         "Planned",
         "Scored",
-        "Failed",
+        "Not answered",
         "Cut off",
         "Unpaired",
         "Points",
@@ -329,7 +329,7 @@ def loss_rows(results: Results, panel: Panel) -> Table:
         )
         for r in bad.head(MOST_ROWS).to_dict("records")
     ]
-    columns = ("Task", "Condition", "Planned", "Failed", "Cut off", "Lost")
+    columns = ("Task", "Condition", "Planned", "Not answered", "Cut off", "Lost")
     return Table(columns, "llrrrr", rows, left_off=max(0, len(bad) - MOST_ROWS))
 
 

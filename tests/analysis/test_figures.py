@@ -321,6 +321,35 @@ def test_natural_order_and_headings() -> None:
     assert [line.key for line in frames.by_suite(["b/x", "b/a"])] == ["b/a", "b/x"]
 
 
+def test_the_best_of_many_stands_beside_chance() -> None:
+    null = np.random.default_rng(0).normal(4, 1, 500)
+    ax = figures.best_of_many(6.0, null)
+    shown = texts(ax)
+    assert "found: +6.0" in shown
+    assert any(
+        f"{null.mean():+.1f} on average, at most {np.quantile(null, 0.95):+.1f} in 95 %" in text
+        for text in shown
+    )
+    for observed in (6.0, -3.0, 20.0):
+        assert overlaps(figures.best_of_many(observed, null)) == []
+    for wrong in ((np.nan, null), (1.0, []), (1.0, [np.inf])):
+        with pytest.raises(UserError, match="all of them finite"):
+            figures.best_of_many(*wrong)
+
+
+def test_sentences_that_begin_alike_are_told_apart() -> None:
+    start = "Are you sure that's your final answer?"
+    sentences = {"A": f"{start} Take another look.", "B": f"{start} Believe in it.", "C": "Yes."}
+    short = frames.shorten_apart(sentences, 36)
+    assert short == {
+        "A": "Are you sure…Take another look.",
+        "B": "Are you sure…answer? Believe in it.",
+        "C": "Yes.",
+    }
+    same = frames.shorten_apart(dict.fromkeys("AB", start * 2), 20)
+    assert same["A"] == same["B"] == frames.shorten(start * 2, 20)
+
+
 def test_shorten_cuts_between_words() -> None:
     assert frames.shorten("one two three", 40) == "one two three"
     assert frames.shorten("This is very important, to my career", 24) == "This is very important…"

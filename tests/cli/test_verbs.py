@@ -125,6 +125,32 @@ def test_plan_counts_and_prices(promptlab: Run, spec: Path) -> None:
     assert "$" in promptlab("plan", spec, "--set", priced)[1]
 
 
+def test_plan_says_that_no_difference_could_be_found() -> None:
+    from promptlab.cli.plan import detectable_sentence
+
+    row = {
+        "protocol": "induction",
+        "tasks": 4,
+        "items": 50,
+        "family": 2,
+        "single": float("nan"),
+        "corrected": float("nan"),
+        "note": "use more tasks",
+        "assumption": "assuming a lot",
+    }
+    nothing = "no difference, however large, can be found"
+    alone = detectable_sentence(row)
+    assert alone == f"over 4 tasks of 50 items, scored by induction, {nothing}\nuse more tasks"
+    assert (
+        "induction: 9.0 points for one contrast; "
+        f"{nothing} when 2 share alpha (assuming a lot)\nuse more tasks"
+    ) in detectable_sentence(row | {"single": 0.09})
+    both = detectable_sentence(row | {"single": 0.09, "corrected": 0.1, "note": ""})
+    assert both.endswith(
+        "9.0 points for one contrast, 10.0 points when 2 share alpha (assuming a lot)"
+    )
+
+
 def test_plan_names_missing_data_and_what_to_type(
     promptlab: Run, spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -132,6 +132,25 @@ def test_missing_answers_are_quantified(run: Simulated) -> None:
     assert "Counting missing answers as wrong moves differences by at most" in one.text
 
 
+def test_failed_empty_refused_and_cut_off_answers_are_told_apart(run: Simulated) -> None:
+    scores, primary = run.scores.copy(), run.scores["primary"]
+    scores.loc[primary & (scores["status"] != "ok"), ["status", "score"]] = ["ok", 0.0]
+    rows = scores.index[primary]
+
+    def text(*statuses: str) -> str:
+        lost = scores.copy()
+        lost.loc[rows[: len(statuses)], "status"] = statuses
+        lost.loc[rows[: len(statuses)], "score"] = np.nan
+        return found(results_of(run, scores=lost), "missing")[0].text
+
+    assert text("empty", "empty", "truncated").startswith(
+        "2 of 5,760 planned answers were empty and 1 was cut off ("
+    )
+    assert text("error", "missing", "refused", "filtered").startswith(
+        "2 of 5,760 planned answers failed, 1 was refused and 1 was filtered ("
+    )
+
+
 def test_one_condition_reads_as_a_sentence() -> None:
     run = simulate(models=("m",), tasks=["a/b"], conditions=["original", "EP02"], failed=0)
     results = results_of(run)

@@ -261,7 +261,7 @@ def test_lost_answers_are_flagged(tmp_path: Path, write: Write) -> None:
     run = simulate(models=("m",), tasks=["a/b", "a/c"], conditions=["original", "EP02"], failed=0.3)
     text = words(write(tmp_path, run))
     assert "Before you read on" in text
-    assert "more than 5 % of the answers failed or were cut off" in text
+    assert "more than 5 % of the answers could not be scored" in text
 
 
 def test_nothing_to_report_is_a_clear_message(tmp_path: Path, write: Write, run: Simulated) -> None:

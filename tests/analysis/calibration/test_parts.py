@@ -72,8 +72,8 @@ def test_a_race_holds_its_errors_and_saves_requests() -> None:
     power = {by: value(table, f"{by}: +5 points", "power").item() for by in ("race", "full design")}
     assert 0.7 < power["race"] <= power["full design"]
     said = closing(table)
-    assert "The race: family-wise error at most" in said
-    assert f"finds +5 points in {100 * power['race']:.0f} %" in said
+    assert "A race errs in at most " in said
+    assert f"A true +5 points is found in {100 * power['race']:.0f} % of races" in said
 
 
 def test_the_average_stimulus_near_the_ceiling() -> None:
