@@ -122,10 +122,11 @@ def positive_shares(
 
     EmotionPrompt reports that positive words contribute more than half on 4 of 8 tasks (read in a
     transcription). What the whole is that they contribute to is not established: the words of the
-    stimulus here, all words of the prompt with `within=None`.
+    stimulus here, all words of the prompt with `within=None`. Conditions whose stimulus has no
+    positive word cannot have a share of them, and are left out; the others are taken together.
 
     Args:
-        importance: as for `word_shares`, with a column `positive`; all its stimuli together.
+        importance: as for `word_shares`, with a column `positive`.
         within: the whole that the share is of.
         threshold: the share to compare with.
         level: of the intervals.
@@ -134,13 +135,17 @@ def positive_shares(
 
     Returns:
         The rows of the group `positive` of `word_shares`, with `verdict`: `above` or `below` where
-        the whole interval is on one side of the threshold, `cannot tell` otherwise.
+        the whole interval is on one side of the threshold, `cannot tell` otherwise; and with
+        `pooled`, the conditions that were taken together.
 
     Raises:
         UserError: as `word_shares`; a threshold that is no share.
     """
     if not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
         raise UserError(f"threshold is a share from 0 to 1, not {threshold!r}")
+    pooled = _with_positive(importance)
+    if "condition" in importance and pooled:
+        importance = importance[importance["condition"].astype(str).isin(pooled)]
     shares = word_shares(
         importance,
         "positive",
@@ -155,8 +160,19 @@ def positive_shares(
     return found.assign(
         verdict=np.where(
             low > threshold, "above", np.where(high < threshold, "below", "cannot tell")
-        )
+        ),
+        pooled=", ".join(pooled),
     )
+
+
+def _with_positive(importance: pd.DataFrame) -> list[str]:
+    """Conditions whose stimulus has a positive word; of a table without groups, whose prompt."""
+    if not {"condition", "positive"} <= set(importance):
+        return []
+    good = importance["positive"].map(_label) == "positive"
+    if "group" in importance:
+        good &= importance["group"].astype(str) == "stimulus"
+    return [str(name) for name in dict.fromkeys(importance.loc[good, "condition"])]
 
 
 def share_sentence(shares: pd.DataFrame, *, threshold: float = 0.5) -> str:
@@ -169,7 +185,9 @@ def share_sentence(shares: pd.DataFrame, *, threshold: float = 0.5) -> str:
     Raises:
         UserError: no row of a task, or several models or measures.
     """
-    missing = {"task", "share", "share_of_words", "verdict", "model", "measure"} - set(shares)
+    missing = {"task", "share", "lower", "share_of_words", "verdict", "model", "measure"} - set(
+        shares
+    )
     if missing:
         raise UserError(f"no column '{min(missing)}': give the table of positive_shares")
     tasks = shares[shares["task"] != ALL]
@@ -177,12 +195,16 @@ def share_sentence(shares: pd.DataFrame, *, threshold: float = 0.5) -> str:
         raise UserError("give the rows of one model and one measure")
     share, verdict = tasks["share"].to_numpy(np.float64), tasks["verdict"]
     above, surely = int((share > threshold).sum()), int((verdict == "above").sum())
-    unknown = int((verdict == "cannot tell").sum())
+    single = int(tasks["lower"].isna().sum())
+    unknown = int((verdict == "cannot tell").sum()) - single
+    alone = f"; on {single} one item gives no interval" if single else ""
+    pooled = next(iter(tasks["pooled"]), "") if "pooled" in tasks else ""
     return (
-        f"Positive words carry more than {100 * threshold:g} % of the importance on {above} of "
-        f"{len(tasks)} tasks (on {surely} with the whole interval; on {unknown} the interval holds "
-        f"{100 * threshold:g} %). On average they carry {100 * share.mean():.0f} % and are "
-        f"{100 * tasks['share_of_words'].mean():.0f} % of the words."
+        f"Positive words{f' of {pooled}' if pooled else ''} carry more than {100 * threshold:g} % "
+        f"of the importance on {above} of {len(tasks)} tasks (on {surely} with the whole interval; "
+        f"on {unknown} the interval holds {100 * threshold:g} %{alone}). On average they carry "
+        f"{100 * share.mean():.0f} % and are {100 * tasks['share_of_words'].mean():.0f} % of the "
+        "words."
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal, get_args
 
 import numpy as np
-from matplotlib.colors import LinearSegmentedColormap, to_hex
+from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
 
 from promptlab.analysis import style
 from promptlab.analysis.arguments import check_choice
@@ -19,6 +19,9 @@ SEQUENTIAL = LinearSegmentedColormap.from_list(
     "promptlab.sequential", ["#FFFFFF", "#C9E0F0", "#8FC1DF", "#4799C8", "#0072B2", "#004C78"]
 )
 """Nothing white, much dark blue."""
+
+CONTRAST = 4.5
+"""Least contrast of small text with its background (WCAG 2, level AA)."""
 
 
 def scaled(values: Any, scale: Scale = "auto") -> tuple[Array, bool]:
@@ -58,11 +61,22 @@ def shades(values: Any, scale: Scale = "auto") -> list[str]:
 
 
 def text_color(background: Any) -> str:
-    """White or black, whichever has more contrast with a colour (WCAG 2).
+    """White, ink or black: text on a colour, with a contrast of at least 4.5 (WCAG 2).
+
+    White wherever it has that contrast, so that text on a strong colour is white; otherwise ink,
+    and black on the few colours between on which ink is too pale.
 
     Args:
         background: red, green and blue from 0 to 1.
     """
-    rgb = np.asarray(background, dtype=np.float64)[:3]
+    light = _luminance(background)
+    if 1.05 / (light + 0.05) >= CONTRAST:
+        return "white"
+    ink = _luminance(to_rgb(style.INK))
+    return style.INK if (light + 0.05) / (ink + 0.05) >= CONTRAST else "black"
+
+
+def _luminance(color: Any) -> float:
+    rgb = np.asarray(color, dtype=np.float64)[:3]
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    return "white" if linear @ (0.2126, 0.7152, 0.0722) < 0.179 else style.INK
+    return float(linear @ (0.2126, 0.7152, 0.0722))

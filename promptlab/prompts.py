@@ -93,7 +93,7 @@ class Parts:
         trigger: text at the very end, after which the model reasons.
         text: the user's whole text; no layout is used where it is given.
         answer_label: end of the input that asks for the answer; nothing comes after it.
-        choices: the item's choices in their own order.
+        choices: the item's choices, in an order that says nothing about which is right.
         task: id of the task.
     """
 
@@ -178,7 +178,7 @@ def render(
         position=condition.position,
         joiner=condition.joiner,
         answer_label=answer_label,
-        choices=item.choices,
+        choices=item.choices if LAYOUTS[layout].shows_order else _in_shown_order(item),
         task=task,
     )
     parts = (parts if build is None else build(parts)).joined()
@@ -248,9 +248,13 @@ def _trailing_space(text: str) -> str:
 
 
 def _with_choices(item: Item) -> str:
-    # The order shown is the item's own and says nothing about which choice is right.
-    order = sorted(item.choices, key=lambda choice: (hash_text(choice + item.item_id), choice))
-    return item.input + "".join(f"\n- {choice}" for choice in order)
+    return item.input + "".join(f"\n- {choice}" for choice in _in_shown_order(item))
+
+
+def _in_shown_order(item: Item) -> tuple[str, ...]:
+    """The choices in an order of the item's own, which says nothing about which is right."""
+    key = {choice: (hash_text(choice + item.item_id), choice) for choice in item.choices}
+    return tuple(sorted(item.choices, key=key.__getitem__))
 
 
 def hash_text(text: str) -> str:
@@ -312,14 +316,17 @@ class Layout:
     Attributes:
         parts: gives opening, demonstrations and query.
         labelled: whether it sets labels itself; otherwise the inputs bring them.
+        shows_order: whether choices are shown in the order that items have them in; otherwise that
+            order tells which are right, and another is shown.
     """
 
     parts: Callable[[str, Sequence[Demonstration], str, Variant, Labels], LaidOut]
     labelled: bool = True
+    shows_order: bool = True
 
 
 LAYOUTS: dict[str, Layout] = {
     "instruction_induction": Layout(_instruction_induction),
     "bigbench": Layout(_bigbench, labelled=False),
-    "truthfulqa": Layout(_truthfulqa),
+    "truthfulqa": Layout(_truthfulqa, shows_order=False),
 }

@@ -10,9 +10,13 @@ import typer
 from promptlab.cli._app import Limit, SetValues, SpecPath, app
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from promptlab.spec import Spec
+    from promptlab.whitebox.examples import Example
+    from promptlab.whitebox.folder import ImportanceFolder
+    from promptlab.whitebox.model import Unreadable, WhiteboxModel
+
+_SHOWN = 10
+"""Prompts that are named of those left out."""
 
 
 @app.command()
@@ -42,8 +46,9 @@ def importance(
     """Write the importance of every word, shares of word groups, and the heat map.
 
     Needs the extra 'whitebox'. Prompts are taken item by item, so that what is
-    there after Ctrl-C is balanced over tasks and conditions; it is written all
-    the same.
+    there after Ctrl-C is balanced over tasks and conditions. A prompt's rows are
+    written as soon as they are known. Prompts that the model cannot read (too
+    long, say) are left out, counted and named.
 
     For example:
 
@@ -53,23 +58,39 @@ def importance(
     """
     from promptlab import settings
     from promptlab.cli._interrupt import interruptible
+    from promptlab.errors import UserError
     from promptlab.spec import load_spec
+    from promptlab.whitebox.examples import as_examples, plan_of
+    from promptlab.whitebox.folder import ImportanceFolder
     from promptlab.whitebox.measures import check_measures
 
     measures = check_measures(measure or ["gradient_norm"])
     spec = load_spec(path, set_values=set_values or (), limit=limit)
     name = model or _local_model(spec)
     default = settings.runs_dir() / f"{spec.experiment.name}-importance"
-    folder = Path(out) if out else default
     with interruptible() as interruption:
-        frames, total = _measured(spec, name, measures)
-        if frames:
-            import pandas as pd
-
-            _write(pd.concat(frames, ignore_index=True), folder)
-        if len(frames) < total:
-            typer.echo(f"interrupted: {len(frames)} of {total} prompts are written", err=True)
+        # Whatever can be wrong with spec, data and folder is said before the weights are opened.
+        plan = plan_of(spec)
+        examples = as_examples(plan, opened=name)
+        folder = ImportanceFolder(Path(out) if out else default)
+        opened = _opened(name)
+        if not opened.has_chat_template:
+            examples = as_examples(plan, opened=name, can_chat=False)
+        unread: list[Unreadable] = []
+        try:
+            _measure(opened, examples, measures, folder, unread)
+        except KeyboardInterrupt:
+            pass  # what is finished is summed up
+        finally:
+            _say_left_out(unread, len(examples))
+            if len(folder):
+                _finish(folder, len(examples))
+        if interruption.came or len(folder) + len(unread) < len(examples):
+            told = f"interrupted: {len(folder)} of {len(examples)} prompts are written"
+            typer.echo(told, err=True)
             raise typer.Exit(interruption.exit_code)
+        if not len(folder):
+            raise UserError(f"{name} can read none of the {len(examples)} prompts")
 
 
 def _local_model(spec: Spec) -> str:
@@ -84,66 +105,56 @@ def _local_model(spec: Spec) -> str:
     )
 
 
-def _measured(spec: Spec, name: str, measures: tuple[str, ...]) -> tuple[list[pd.DataFrame], int]:
-    """Rows of the prompts that were finished, and how many there are."""
+def _opened(name: str) -> WhiteboxModel:
+    from promptlab.whitebox.opening import load
+
+    typer.echo(f"opening {name}", err=True)
+    return load(name)
+
+
+def _measure(
+    model: WhiteboxModel,
+    examples: list[Example],
+    measures: tuple[str, ...],
+    folder: ImportanceFolder,
+    unread: list[Unreadable],
+) -> None:
+    """Write the rows of every prompt, and collect what the model cannot read."""
     from rich.console import Console
     from rich.progress import Progress
 
-    from promptlab.whitebox.examples import as_examples
     from promptlab.whitebox.importance import stream_importance
-    from promptlab.whitebox.opening import load
 
-    frames: list[pd.DataFrame] = []
-    opened = load(name)
-    examples = as_examples(spec, can_chat=opened.has_chat_template)
-    try:
-        with Progress(console=Console(stderr=True), transient=True) as progress:
-            bar = progress.add_task(f"{opened.name}, {', '.join(measures)}", total=len(examples))
-            for frame in stream_importance(opened, examples, measures=measures):
-                frames.append(frame)
-                progress.advance(bar)
-    except KeyboardInterrupt:
-        pass  # what is finished is written
-    return frames, len(examples)
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task(f"{model.name}, {', '.join(measures)}", total=len(examples))
+
+        def leave_out(error: Unreadable) -> None:
+            unread.append(error)
+            progress.advance(bar)
+
+        rows = stream_importance(model, examples, measures=measures, on_unreadable=leave_out)
+        for frame in rows:
+            folder.add(frame)
+            progress.advance(bar)
 
 
-def _write(found: pd.DataFrame, folder: Path) -> None:
-    from promptlab.analysis.export import write_table
-    from promptlab.analysis.figures import words
-    from promptlab.analysis.importance_shares import (
-        positive_shares,
-        share_sentence,
-        word_shares,
+def _say_left_out(unread: list[Unreadable], total: int) -> None:
+    if not unread:
+        return
+    typer.echo(
+        f"left out, as the model cannot read them: {len(unread)} of {total} prompts", err=True
     )
-    from promptlab.report.pictures import save
-    from promptlab.whitebox.highlighting import highlight
+    for error in unread[:_SHOWN]:
+        typer.echo(f"  {error}", err=True)
+    if len(unread) > _SHOWN:
+        typer.echo(f"  and {len(unread) - _SHOWN} more", err=True)
 
-    write_table(found, folder / "importance.csv")
-    shares = word_shares(found)
-    write_table(shares, folder / "shares.csv")
-    first = found[(found["task"] == found["task"].iloc[0]) & (found["shots"] == found["shots"][0])]
-    first = first[first["instruction"] == first["instruction"].iloc[0]]
-    for name in dict.fromkeys(found["measure"]):
-        figure = words(first, measure=name).get_figure(root=True)
-        assert figure is not None
-        save(figure, folder / f"words_{name}")
-    page = '<!doctype html><meta charset="utf-8"><title>Word importance</title>'
-    html = highlight(found, limit=200).html
-    (folder / "words.html").write_text(page + html, encoding="utf-8")
-    overall = shares[(shares["group"] == "stimulus") & (shares["condition"] != "original")]
-    for row in overall.drop_duplicates(["measure", "condition"], keep="last").to_dict("records"):
-        where = "all tasks" if row["task"] == "*" else row["task"]
-        typer.echo(
-            f"{row['measure']}, {row['condition']}, {where}: the words that it added carry "
-            f"{100 * row['share']:.0f} % of the importance ({100 * row['level']:g} % interval "
-            f"{100 * row['lower']:.0f} to {100 * row['upper']:.0f}) and are "
-            f"{100 * row['share_of_words']:.0f} % of the words"
-        )
-    stimulated = found[found["group"] == "stimulus"]
-    if stimulated["positive"].any():
-        positive = positive_shares(found)
-        write_table(positive, folder / "positive.csv")
-        for name in dict.fromkeys(positive["measure"]):
-            rows = positive[positive["measure"] == name]
-            typer.echo(f"{name}: {share_sentence(rows)}")
-    typer.echo(f"written: {folder}")
+
+def _finish(folder: ImportanceFolder, total: int) -> None:
+    """Tables first and pictures last: a program that is told to end has seconds."""
+    try:
+        for sentence in folder.write_tables():
+            typer.echo(sentence)
+    finally:
+        typer.echo(f"written: {folder.path} ({len(folder)} of {total} prompts)")
+    folder.write_pictures()

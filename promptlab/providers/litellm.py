@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import time
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
@@ -42,6 +43,9 @@ _BROKEN = {
     "RemoteProtocolError",
     "ServerDisconnectedError",
 }
+_NO_KEY = re.compile(r"missing credentials|missing [\w .]{0,40}api[ _]key", re.IGNORECASE)
+"""Words of the clients where a key is not set at all; litellm calls that an error of the server, or
+of the connection."""
 _in_use: set[int] = set()
 
 
@@ -99,8 +103,13 @@ class LiteLLMProvider(Provider):
         self._hints = {
             "auth": f"the key comes from the environment variable {key_name}"
             if key_name
-            else f"set the key of {prefix} in the environment",
+            else f"set {self._key_names(prefix)} in the environment",
         }
+
+    def _key_names(self, prefix: str) -> str:
+        """The variables that are missing, as far as litellm knows."""
+        names = self._litellm.validate_environment(self._model).get("missing_keys")
+        return ", ".join(map(str, names)) if names else f"the key of {prefix}"
 
     async def ask(self, request: Request, *, shared_prefix: str = "") -> Response:
         """One call through litellm; see the base class."""
@@ -169,6 +178,9 @@ def provider_error(
     """
     causes = _chain(error)
     words = scrub(" ".join(str(error).split()), secrets)[:400]
+    if _NO_KEY.search(words):
+        told = words.partition(" Traceback")[0]
+        return ProviderError("auth", f"{told} ({hints['auth']})" if "auth" in hints else told)
     # litellm calls a lost connection an error of the server: what it came from is surer.
     if causes & _UNREACHABLE:
         return Unreachable(words)

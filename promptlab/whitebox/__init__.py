@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         word_importance,
     )
     from promptlab.whitebox.measures import MEASURES
-    from promptlab.whitebox.model import Saliency, WhiteboxModel
+    from promptlab.whitebox.model import Saliency, Unreadable, WhiteboxModel
     from promptlab.whitebox.opening import load
     from promptlab.whitebox.positive import positive_words
     from promptlab.whitebox.words import Word, split_words, without
@@ -34,6 +34,7 @@ __all__ = [
     "Example",
     "Highlight",
     "Saliency",
+    "Unreadable",
     "WhiteboxModel",
     "Word",
     "example",
@@ -52,7 +53,7 @@ _HOMES = {
     "highlighting": "Highlight highlight",
     "importance": "IMPORTANCE_COLUMNS stream_importance word_importance",
     "measures": "MEASURES",
-    "model": "Saliency WhiteboxModel",
+    "model": "Saliency Unreadable WhiteboxModel",
     "opening": "load",
     "positive": "positive_words",
     "words": "Word split_words without",

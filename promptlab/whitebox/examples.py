@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from promptlab.errors import UserError, did_you_mean
 from promptlab.plan import Plan, Planned, PlannedModel
 from promptlab.planning import build_plan
-from promptlab.prompts import Variant
 from promptlab.runs import Run
 from promptlab.spec import Spec, load_spec, spec_from_mapping
-from promptlab.types import Message, Style
-from promptlab.whitebox.words import added_words
+from promptlab.types import Condition, Message, Wording
+from promptlab.whitebox.marking import find_words, marked, method_words, stimulus_words
 
-__all__ = ["Example", "as_examples", "example", "examples_of"]
+__all__ = ["Example", "as_examples", "example", "examples_of", "plan_of"]
 
 _KEYS = ("prompt", "answer", "stimulus", "item_id", "task", "condition")
 
@@ -31,10 +29,12 @@ class Example:
         item_id: the unit of intervals; the same in every condition.
         task: the cluster of the item.
         condition: how the prompt was built.
-        stimulus: positions of the words that the condition added. Words of a chat are numbered
-            through all of its messages.
+        stimulus: positions of the stimulus' words. Words of a chat are numbered through all of its
+            messages.
         shots: number of demonstrations in it.
         instruction: wording of the instruction.
+        method: positions of the words of the condition's method: a trigger, a persona, another
+            instruction.
     """
 
     prompt: str | tuple[Message, ...]
@@ -45,6 +45,14 @@ class Example:
     stimulus: frozenset[int] = frozenset()
     shots: int = 0
     instruction: str = "own"
+    method: frozenset[int] = frozenset()
+
+    def __str__(self) -> str:
+        """Where it stands: task, item, condition and number of demonstrations."""
+        said = [self.task, f"item {self.item_id}", self.condition, f"{self.shots} shots"]
+        if self.instruction != "own":
+            said.append(f"instruction {self.instruction}")
+        return ", ".join(part for part in said if part)
 
 
 def example(
@@ -74,9 +82,7 @@ def example(
     added: frozenset[int] = frozenset()
     if stimulus.strip():
         words, wanted = prompt.split(), stimulus.split()
-        starts = [
-            i for i in range(len(words) - len(wanted) + 1) if words[i : i + len(wanted)] == wanted
-        ]
+        starts = find_words(words, wanted)
         if len(starts) != 1:
             times = "not" if not starts else f"{len(starts)} times"
             raise UserError(
@@ -89,7 +95,7 @@ def example(
 
 
 def as_examples(
-    source: object, *, limit: int | None = None, can_chat: bool = True
+    source: object, *, limit: int | None = None, can_chat: bool = True, opened: str = ""
 ) -> list[Example]:
     """Examples from whatever holds prompts.
 
@@ -98,12 +104,16 @@ def as_examples(
             with `prompt`, `answer` and optionally `stimulus`, `item_id`, `task`, `condition`.
         limit: at most this many items a task; of examples, at most this many.
         can_chat: whether the model has a chat template.
+        opened: what the model was opened as. Of an experiment its own prompts are taken where it
+            is one of the models, otherwise those of the first local/ model, or of the first.
 
     Raises:
         UserError: something else, or nothing in it.
     """
     if isinstance(source, str | Path | Spec | Run | Plan) or _is_spec(source):
-        return examples_of(source, limit=limit, can_chat=can_chat)
+        plan = plan_of(source)
+        label = _label_of(plan, opened)
+        return examples_of(plan, model=label, limit=limit, can_chat=can_chat)
     if hasattr(source, "to_dict"):
         source = source.to_dict("records")
     if not isinstance(source, Sequence):
@@ -114,6 +124,14 @@ def as_examples(
     if not found:
         raise UserError("there is no prompt")
     return found[:limit]
+
+
+def _label_of(plan: Plan, opened: str) -> str:
+    ids = [planned.spec.id for planned in plan.models]
+    same = [one.removeprefix("local/") == opened.removeprefix("local/") for one in ids]
+    local = [one.startswith("local/") for one in ids]
+    found = next((marks.index(True) for marks in (same, local) if any(marks)), 0)
+    return plan.models[found].label
 
 
 def _is_spec(source: object) -> bool:
@@ -154,8 +172,8 @@ def examples_of(
     """The prompts of an experiment, item by item, so that a part of them is balanced.
 
     The answer is the first gold answer of an item. Where a method takes two calls, the prompt is
-    that of the first. Of replicates one is taken. The words of a condition are those that the
-    prompt of the same item under `original` does not have.
+    that of the first. Of replicates one is taken. Words of the stimulus are read off the rendering;
+    words of the method are those that remain beyond the prompt of the same item under `original`.
 
     Args:
         source: path, mapping or `Spec` of an experiment, a run, or a plan.
@@ -168,20 +186,30 @@ def examples_of(
         MissingData: a suite's data is absent; says what to type.
         UserError: no such model, or an item without a gold answer.
     """
-    plan = source if isinstance(source, Plan) else _plan_of(source)
+    plan = plan_of(source)
     labels = [planned.label for planned in plan.models]
     if model is not None and model not in labels:
         raise UserError(f"the spec has no model '{model}'{did_you_mean(model, labels)}")
     planned_model = plan.models[0] if model is None else plan.model(model)
     if not can_chat:
-        planned_model = _plain(plan, planned_model)
-    by_item: list[tuple[int, Example]] = []
-    for number, one in _numbered(plan, planned_model, limit):
-        by_item.append((number, one))
-    return [one for _, one in sorted(by_item, key=lambda pair: pair[0])]
+        planned_model = replace(planned_model, style="completion")  # in the variant it is asked in
+    numbered = sorted(_numbered(plan, planned_model, limit), key=lambda pair: pair[0])
+    return [one for _, one in numbered]
 
 
-def _plan_of(source: object) -> Plan:
+def plan_of(source: object) -> Plan:
+    """The plan of an experiment; no model is reached or opened.
+
+    Args:
+        source: path, mapping or `Spec` of an experiment, a run, or a plan.
+
+    Raises:
+        SpecError: what is wrong with the spec, with file, line and key.
+        MissingData: a suite's data is absent; says what to type.
+        UserError: something else.
+    """
+    if isinstance(source, Plan):
+        return source
     if isinstance(source, Run):
         spec = load_spec(source.path / "spec.yaml")
     elif isinstance(source, Spec):
@@ -198,39 +226,30 @@ def _plan_of(source: object) -> Plan:
     return build_plan(spec, described=described)
 
 
-def _plain(plan: Plan, model: PlannedModel) -> PlannedModel:
-    style: Style = "completion"
-    template = plan.spec.experiment.template
-    variant: Variant = "paper" if template == "paper" else "plain"
-    if model.style == "chat" and template == "auto":
-        variant = model.variant
-    return replace(model, style=style, variant=variant)
-
-
 def _numbered(plan: Plan, model: PlannedModel, limit: int | None) -> Iterator[tuple[int, Example]]:
     """Number of the item in its task, and the example, cell by cell."""
-    originals: dict[tuple[str, int, str, str], list[str]] = {}
-    baseline = next((c for c in plan.conditions if c.id == "original"), None)
-    if baseline is None:
-        from promptlab.types import Condition
+    baseline = next((c for c in plan.conditions if c.id == "original"), Condition("original"))
+    originals: dict[tuple[str, int, str], list[str]] = {}
 
-        baseline = Condition("original")
-    for task, condition, shots, wording in plan.shapes:
+    def prompts(task: str, condition: Condition, shots: int, wording: Wording) -> list[Planned]:
         items = plan.draws[task].items[:limit]
-        bare = plan.cell_requests(model, task, baseline, shots, wording, items)
-        for planned in bare:
-            key = (task, shots, wording.id, planned.item.item_id)
-            originals.setdefault(key, _words(planned))
-        number = 0
-        for planned in plan.cell_requests(model, task, condition, shots, wording, items):
-            if planned.replicate:
-                continue
-            key = (task, shots, wording.id, planned.item.item_id)
-            yield number, _example(planned, originals[key])
-            number += 1
+        found = plan.cell_requests(model, task, condition, shots, wording, items)
+        return [planned for planned in found if not planned.replicate]
+
+    for task, condition, shots, wording in plan.shapes:
+        key = (task, shots, wording.id)
+        if key not in originals:
+            originals[key] = [_text(planned) for planned in prompts(task, baseline, shots, wording)]
+        found = prompts(task, condition, shots, wording)
+        marks = prompts(task, marked(condition), shots, wording)
+        for number, planned in enumerate(found):
+            text = _text(planned)
+            stimulus = stimulus_words(text, _text(marks[number]), condition.text)
+            method = method_words(text, stimulus, originals[key][number], condition)
+            yield number, _example(planned, stimulus, method)
 
 
-def _example(planned: Planned, original: list[str]) -> Example:
+def _example(planned: Planned, stimulus: frozenset[int], method: frozenset[int]) -> Example:
     item, cell, request = planned.item, planned.cell, planned.request
     if not item.answers:
         raise UserError(f"item {item.item_id} of {cell.task} has no gold answer to look at")
@@ -240,14 +259,16 @@ def _example(planned: Planned, original: list[str]) -> Example:
         item_id=item.item_id,
         task=cell.task,
         condition=cell.condition,
-        stimulus=added_words(_words(planned), original),
+        stimulus=stimulus,
         shots=cell.shots,
         instruction=cell.instruction,
+        method=method,
     )
 
 
-def _words(planned: Planned) -> list[str]:
-    request: Any = planned.request
+def _text(planned: Planned) -> str:
+    """The prompt's text; words of a chat are those of its messages, one after the other."""
+    request = planned.request
     if request.prompt is not None:
-        return str(request.prompt).split()
-    return [word for message in request.messages for word in message.content.split()]
+        return request.prompt
+    return "\n".join(message.content for message in request.messages)

@@ -6,10 +6,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from promptlab.errors import UserError
 from promptlab.whitebox.examples import Example, as_examples
 from promptlab.whitebox.measures import MEASURES, check_measures, measure_words
-from promptlab.whitebox.model import WhiteboxModel
+from promptlab.whitebox.model import Unreadable, WhiteboxModel
 from promptlab.whitebox.opening import load
 from promptlab.whitebox.positive import positive_words
 from promptlab.whitebox.words import bare, split_words
@@ -26,7 +25,8 @@ IMPORTANCE_COLUMNS = (
 """Columns of the table.
 
 `position` identifies a word in its prompt, `line` is where it stands, `group` is `stimulus` for the
-words that the condition added and `task` for all others, `positive` whether it is in the list of
+words of the stimulus, `method` for those of a method (a trigger, a persona, another instruction)
+and `task` for all others, `positive` whether it is in the list of
 positive words, `value` the measure, `loss` that of the gold answer to the whole prompt, in nats.
 """
 
@@ -37,15 +37,25 @@ def stream_importance(
     *,
     measures: Sequence[str] | str = tuple(MEASURES),
     positive: Collection[str] | None = None,
+    on_unreadable: Callable[[Unreadable], None] | None = None,
 ) -> Iterator[pd.DataFrame]:
     """The rows of one prompt after the other, as they are finished.
 
-    Arguments as those of `word_importance`.
+    Arguments as those of `word_importance`, and `on_unreadable`: told of a prompt that the model
+    cannot read, which is then left out; unless given, that is an error.
     """
     wanted = check_measures(measures)
     good = positive_words() if positive is None else {bare(word) for word in positive}
     for one in examples:
-        yield _rows(model, one, wanted, good)
+        try:
+            rows = _rows(model, one, wanted, good)
+        except Unreadable as error:
+            told = Unreadable(f"{one}: {error}")
+            if on_unreadable is None:
+                raise told from None
+            on_unreadable(told)
+            continue
+        yield rows
 
 
 def word_importance(
@@ -74,13 +84,16 @@ def word_importance(
         A table with `IMPORTANCE_COLUMNS`, prompts in their order, words by position.
 
     Raises:
-        UserError: nothing to look at, a prompt that the model cannot read, an unknown measure.
+        Unreadable: a prompt that the model cannot read; says which.
+        UserError: nothing to look at, an unknown measure.
     """
     import pandas as pd
 
     wanted = check_measures(measures)
     opened = model if isinstance(model, WhiteboxModel) else load(model)
-    examples = as_examples(prompts, limit=limit, can_chat=opened.has_chat_template)
+    examples = as_examples(
+        prompts, limit=limit, can_chat=opened.has_chat_template, opened=opened.name
+    )
     frames: list[pd.DataFrame] = []
     for frame in stream_importance(opened, examples, measures=wanted, positive=positive):
         frames.append(frame)
@@ -98,14 +111,14 @@ def _rows(
     text, spans = model.text_of(one.prompt)
     words = split_words(text, spans)
     if not words:
-        raise UserError(f"{one.task} {one.item_id}: the prompt has no words".strip())
+        raise Unreadable("the prompt has no words")
     loss, values = measure_words(model, text, words, one.answer, measures, chat=chat)
     frame = pd.DataFrame(
         {
             "position": [word.position for word in words],
             "line": [word.line for word in words],
             "word": [word.text for word in words],
-            "group": ["stimulus" if w.position in one.stimulus else "task" for w in words],
+            "group": [_group(one, word.position) for word in words],
             "positive": [bare(word.text) in good for word in words],
         }
     )
@@ -120,3 +133,9 @@ def _rows(
     }
     parts = [frame.assign(**common, measure=name, value=values[name]) for name in measures]
     return pd.concat(parts, ignore_index=True)[list(IMPORTANCE_COLUMNS)]
+
+
+def _group(one: Example, position: int) -> str:
+    if position in one.stimulus:
+        return "stimulus"
+    return "method" if position in one.method else "task"

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from jinja2 import TemplateError
 
 from promptlab.errors import UserError
 from promptlab.types import Message
@@ -23,11 +24,15 @@ from promptlab.types import Message
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Saliency", "WhiteboxModel"]
+__all__ = ["Saliency", "Unreadable", "WhiteboxModel"]
 
 Prompt = str | Sequence[Message]
 Span = tuple[int, int]
 Array = npt.NDArray[np.float64]
+
+
+class Unreadable(UserError):
+    """A prompt or an answer that this model cannot read; others it can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,26 +107,30 @@ class WhiteboxModel:
         prompt.
 
         Raises:
-            UserError: messages for a model without a chat template, or a template that changes
-                what the messages say.
+            UserError: messages for a model without a chat template.
+            Unreadable: its template refuses the messages, or changes what they say.
         """
         if isinstance(prompt, str):
             return prompt, ((0, len(prompt)),)
         if not self.has_chat_template:
             raise UserError(f"{self.name} has no chat template; give the prompt as text")
-        text = str(
-            self._tokenizer.apply_chat_template(
-                [{"role": m.role, "content": m.content} for m in prompt],
-                tokenize=False,
-                add_generation_prompt=True,
+        messages = [{"role": m.role, "content": m.content} for m in prompt]
+        try:
+            text = str(
+                self._tokenizer.apply_chat_template(
+                    messages, tokenize=False, add_generation_prompt=True
+                )
             )
-        )
+        except TemplateError as error:  # some take no system message
+            raise Unreadable(f"the chat template of {self.name} refuses it: {error}") from None
         spans, at = [], 0
         for message in prompt:
             content = message.content.strip()
             start = text.find(content, at)
             if start < 0:
-                raise UserError(f"the chat template of {self.name} changes the {message.role} text")
+                raise Unreadable(
+                    f"the chat template of {self.name} changes the {message.role} text"
+                )
             at = start + len(content)
             spans.append((start, at))
         return text, tuple(spans)
@@ -170,13 +179,13 @@ class WhiteboxModel:
         Arguments as those of `loss`. Encoder-decoder: at the encoder's input.
 
         Raises:
-            UserError: nothing to predict the answer from, too long a prompt, or a model whose
-                embedding layer is not used once.
+            Unreadable: nothing to predict the answer from, or too long a prompt.
+            UserError: a model whose embedding layer is not used once.
         """
         _check_answer(answer)
         encoded = self._encode(text, answer, chat)
         if not encoded.first and not self.encoder_decoder:
-            raise UserError("the prompt is empty: there is nothing to predict the answer from")
+            raise Unreadable("the prompt is empty: there is nothing to predict the answer from")
         seen: list[torch.Tensor] = []
         loss = self._batch_losses([encoded], answer, seen)[0]
         loss.backward()
@@ -256,14 +265,18 @@ class WhiteboxModel:
         # A tokenizer may end a text with a mark; the answer's loss is that of its own pieces.
         inside = [i for i, (start, end) in enumerate(offsets) if end > len(text) and end > start]
         if not inside:
-            raise UserError(f"the tokenizer of {self.name} has no pieces for the answer {answer!r}")
+            raise Unreadable(
+                f"the tokenizer of {self.name} has no pieces for the answer {answer!r}"
+            )
         stop = inside[-1] + 1
         return _Encoded(tuple(ids[:stop]), tuple(offsets[:stop]), inside[0])
 
     def _check_length(self, tokens: int) -> None:
         most = getattr(self._model.config, "max_position_embeddings", None)
         if most is not None and tokens > most:
-            raise UserError(f"the prompt has {tokens} tokens, and {self.name} reads at most {most}")
+            raise Unreadable(
+                f"the prompt has {tokens} tokens, and {self.name} reads at most {most}"
+            )
 
 
 def _log_softmax(logits: torch.Tensor) -> torch.Tensor:
@@ -275,4 +288,4 @@ def _log_softmax(logits: torch.Tensor) -> torch.Tensor:
 
 def _check_answer(answer: str) -> None:
     if not answer.strip():
-        raise UserError("the gold answer is empty: it has no loss")
+        raise Unreadable("the gold answer is empty: it has no loss")

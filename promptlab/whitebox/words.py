@@ -11,6 +11,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 
 __all__ = ["Word", "added_words", "bare", "pieces_to_words", "split_words", "without"]
 
@@ -99,11 +100,18 @@ def pieces_to_words(words: Sequence[Word], offsets: Sequence[Span]) -> list[int 
     return found
 
 
-def added_words(words: Sequence[str], original: Sequence[str]) -> frozenset[int]:
+def added_words(
+    words: Sequence[str], original: Sequence[str], *, one_stretch: bool = True
+) -> frozenset[int]:
     """Positions of the words that a prompt has beyond the original one.
 
-    What both begin with and what both end with is common; the rest is added. Stimuli, triggers and
-    replaced instructions are each one such stretch.
+    What both begin with and what both end with is common; the rest is added.
+
+    Args:
+        words: of the prompt.
+        original: words of the original one.
+        one_stretch: take all of the rest as added, as where an instruction is replaced; otherwise
+            words of the original that stand in it are common, too.
     """
     shorter = min(len(words), len(original))
     first = 0
@@ -112,4 +120,10 @@ def added_words(words: Sequence[str], original: Sequence[str]) -> frozenset[int]
     last = 0
     while last < shorter - first and words[-1 - last] == original[-1 - last]:
         last += 1
-    return frozenset(range(first, len(words) - last))
+    rest = set(range(first, len(words) - last))
+    if not one_stretch:
+        between = list(original[first : len(original) - last])
+        aligned = SequenceMatcher(None, list(words[first : len(words) - last]), between, False)
+        for block in aligned.get_matching_blocks():
+            rest -= set(range(first + block.a, first + block.a + block.size))
+    return frozenset(rest)

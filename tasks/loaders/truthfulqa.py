@@ -37,7 +37,9 @@ class TruthfulQA(RecordTask):
     """The questions with their correct and incorrect answers.
 
     As multiple choice, the choices are the correct answers (score 1), then the incorrect ones
-    (score 0), none twice; the few texts that the CSV lists as both count as correct.
+    (score 0), none twice; the few texts that the CSV lists as both count as correct. That order is
+    part of an item's id and of log-probability requests, and a model never sees it: where choices
+    are shown (a template's, too), they stand in an order made from each item's id.
     `fields["best"]` is the best answer. In the form `generation` there are no choices; a judge
     finds the correct answers in `answers` and the incorrect ones in `fields["incorrect"]`.
     """

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 
 import promptlab.analysis as pa
-from promptlab.analysis import figures, shading
+from promptlab.analysis import figures, shading, style
 from promptlab.errors import UserError
 
 WORDS = ("Write", "it.", "Are", "you", "sure?", "Input:", "x")
@@ -89,6 +90,23 @@ def test_positive_words_beside_a_threshold() -> None:
     assert prompt.loc["s/t1", "share"] == pytest.approx(1 / 7)
 
 
+def test_conditions_without_positive_words_are_not_among_those_taken_together() -> None:
+    found = table(conditions=("EP04", "EP02", "EP07")).assign(value=1.0)
+    found.loc[found["condition"] == "EP02", "positive"] = False
+    some = pa.positive_shares(found)
+    assert set(some["pooled"]) == {"EP04, EP07"}
+    assert (some["condition"] == "*").all()
+    assert some["share"].to_numpy() == pytest.approx(1 / 3)
+    assert "Positive words of EP04, EP07 carry" in pa.share_sentence(some)
+
+
+def test_one_item_gives_no_interval() -> None:
+    found = table(items=1)
+    said = pa.share_sentence(pa.positive_shares(found))
+    assert "on 0 the interval holds 50 %; on 2 one item gives no interval" in said
+    assert "nan" not in said
+
+
 def test_without_positive_words_their_share_is_nothing() -> None:
     found = table().assign(positive=False)
     assert pa.positive_shares(found).empty
@@ -158,3 +176,18 @@ def test_scales() -> None:
     assert [shading.text_color(c) for c in ((1, 1, 1), (0, 0.2, 0.4))][1] == "white"
     with pytest.raises(UserError, match="unknown scale"):
         shading.scaled(values, "min")
+
+
+@pytest.mark.parametrize("scale", ["max", "signed"])
+def test_text_on_every_shade_can_be_read(scale: Any) -> None:
+    def luminance(color: str) -> float:
+        rgb = to_rgb(color)
+        channels = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb]
+        return 0.2126 * channels[0] + 0.7152 * channels[1] + 0.0722 * channels[2]
+
+    for value in np.linspace(-1, 1, 101):
+        shade = shading.shades([value, 1, -1], scale)[0]
+        low, high = sorted((luminance(shade), luminance(shading.text_color(to_rgb(shade)))))
+        assert (high + 0.05) / (low + 0.05) >= 4.5
+    assert shading.text_color(to_rgb("#0072B2")) == "white"
+    assert shading.text_color((1.0, 1.0, 1.0)) == style.INK

@@ -102,6 +102,35 @@ def test_completion(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
+    ("model", "variable"),
+    [
+        ("openai/gpt-4o", "OPENAI_API_KEY"),
+        ("azure/deployed", "AZURE_API_KEY"),
+        ("anthropic/claude-3-5-sonnet-20240620", "ANTHROPIC_API_KEY"),
+        ("gemini/gemini-pro", "GEMINI_API_KEY"),
+    ],
+)
+def test_a_key_that_is_not_set_is_final_and_names_its_variable(
+    model: str, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from promptlab.providers.litellm import LiteLLMProvider
+
+    for name in list(os.environ):
+        if name.endswith(("_KEY", "_TOKEN")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AZURE_API_BASE", "https://azure.invalid")
+    monkeypatch.setenv("AZURE_API_VERSION", "1")
+    request = Request(model, messages=(Message("user", "hi"),))
+    with pytest.raises(ProviderError) as caught:
+        asyncio.run(LiteLLMProvider(model).ask(request))
+    assert caught.value.kind == "auth"
+    assert caught.value.stops_model
+    assert not caught.value.retryable
+    assert variable in str(caught.value).rpartition("(set ")[2]
+    assert "Traceback" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("reply", "status"),
     [
         (chat_reply("cut of", "length"), "truncated"),

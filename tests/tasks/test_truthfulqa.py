@@ -95,3 +95,31 @@ def test_mc1_and_mc2_on_the_real_csv_are_those_of_their_definition(suites_dir: P
         assert mc1(item, logprobs) == float(best > max(map(logprob, wrong)))
         assert mc2(item, logprobs) == pytest.approx(right / all_mass)
     assert 0 < wins < len(rows)
+
+
+@pytest.mark.data
+def test_shown_choices_do_not_begin_with_the_correct_ones(suites_dir: Path) -> None:
+    from promptlab.methods.template import TemplateMethod
+    from promptlab.prompts import render
+    from promptlab.types import Condition
+
+    template = TemplateMethod(text="{{ input }}|{{ choices | join('|') }}")
+    items = get_task("truthfulqa/multiple_choice", suites_dir).items(None, 0)
+    first_is_correct = expected = 0.0
+    for item in items:
+        prompts = [
+            render(
+                *("truthfulqa", "", Condition("original"), item, ()),
+                style="completion",
+                variant="plain",
+                list_choices=False,
+                build=template.build,
+            )
+            for _ in range(2)
+        ]
+        assert prompts[0] == prompts[1]
+        shown = str(prompts[0]).removeprefix(f"{item.input}|").split("|")
+        assert sorted(shown) == sorted(item.choices)
+        first_is_correct += shown[0] in item.answers
+        expected += len(item.answers) / len(item.choices)
+    assert abs(first_is_correct - expected) < 4 * (len(items) / 4) ** 0.5
