@@ -18,6 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from promptlab.documents import Document, load_document, validate
 from promptlab.errors import UnknownName
+from promptlab.judges.reading import cue_of, folded
 from promptlab.tasks.loaders.templates import Template
 
 __all__ = ["Criterion", "Rubric", "RubricCard", "load_rubric", "rubric_names"]
@@ -79,6 +80,17 @@ class CriterionCard(Strict):
             raise ValueError("a criterion has either 'scale' or 'replies', and only one of them")
         if self.replies is not None and len(self.replies) < 2:
             raise ValueError("'replies' needs at least two of them")
+        seen: dict[str, str] = {}
+        for reply in self.replies or ():
+            known = folded(reply)
+            if not known:
+                raise ValueError(f"'{reply}' is no reply: it needs a letter or a digit")
+            if known in seen:
+                raise ValueError(
+                    f"replies '{seen[known]}' and '{reply}' are the same when they are read: "
+                    "capitals and punctuation around them do not count"
+                )
+            seen[known] = reply
         return self
 
 
@@ -165,6 +177,11 @@ class Criterion:
         if scale is None:
             return tuple(self.card.replies or ())
         return tuple(str(n) for n in range(scale.low, scale.high + 1))
+
+    @cached_property
+    def cue(self) -> str:
+        """What the prompt ends with, as `Rating` in `Rating:`; empty if it ends otherwise."""
+        return cue_of(self.card.prompt)
 
     @property
     def ordered(self) -> bool:

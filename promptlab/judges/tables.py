@@ -69,7 +69,7 @@ def judged(inquiry: Inquiry, response: Response | None) -> Judgement:
         return Judgement(inquiry, response, "ok" if label else "unread", label, share)
     if response.status not in ("ok", "truncated"):
         return Judgement(inquiry, response, response.status, None)
-    label = read_reply(response.text, inquiry.criterion.labels)
+    label = read_reply(response.text, inquiry.criterion.labels, inquiry.criterion.cue)
     return Judgement(inquiry, response, "ok" if label else "unread", label)
 
 
