@@ -24,8 +24,9 @@ from promptlab.tasks.loaders.templates import Template
 __all__ = ["Criterion", "Rubric", "RubricCard", "load_rubric", "rubric_names"]
 
 FOLDER = Path(__file__).parent / "rubrics"
-ANSWER = ("question", "answer", "references", "fields")
-PAIR = ("question", "first", "second", "references", "fields")
+_ITEM = ("question", "instruction", "is_question", "references", "fields")
+ANSWER = ("answer", *_ITEM)
+PAIR = ("first", "second", *_ITEM)
 """What a prompt can show, by the kind of thing that is judged. Conditions are never shown."""
 
 SIDES = ("first", "second", "tie")
@@ -188,6 +189,12 @@ class Criterion:
         """Whether replies are ratings on a scale."""
         return self.card.scale is not None
 
+    @cached_property
+    def range(self) -> tuple[float, float]:
+        """The lowest and the highest rating."""
+        ratings = [self.rating(label) for label in self.labels]
+        return min(ratings), max(ratings)
+
     def rating(self, label: str) -> float:
         """A label as people would write it down: a number of the scale, or the reply's value."""
         return float(label if self.card.scale else (self.card.replies or {})[label])
@@ -277,7 +284,7 @@ def _check_variables(template: Template, card: RubricCard) -> None:
     known = PAIR if card.judges == "pair" else ANSWER
     for name in sorted(template.columns - set(known)):
         raise template.error(f"there is no variable '{name}'; a prompt can show {', '.join(known)}")
-    shown = PAIR[1:3] if card.judges == "pair" else ANSWER[1:2]
+    shown = PAIR[:2] if card.judges == "pair" else ANSWER[:1]
     for name in shown:
         if name not in template.columns:
             raise template.error(f"the prompt does not show what is judged; write {{{{ {name} }}}}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -20,11 +21,27 @@ from filelock import FileLock, Timeout
 from promptlab import settings
 from promptlab.asking import OnProgress, SpentJournal, spent_before, watching
 from promptlab.conclude import analyse_run, plan_of, report_run, update_status
-from promptlab.errors import NothingScored, PromptlabError, StoreDamaged, UserError
+from promptlab.errors import (
+    NothingScored,
+    PromptlabError,
+    SpecError,
+    StoreDamaged,
+    UnknownName,
+    UserError,
+)
 from promptlab.files import write_private
 from promptlab.judges import asking
-from promptlab.judges.handle import Judging, answers_digest, folder_name
-from promptlab.judges.requests import Answer, Inquiry, Judge, answers_of, inquiries
+from promptlab.judges.handle import Judging, answers_digest, folder_name, held
+from promptlab.judges.people import check_file
+from promptlab.judges.requests import (
+    Answer,
+    Inquiry,
+    Judge,
+    answers_of,
+    inquiries,
+    judgeable,
+    request_about,
+)
 from promptlab.judges.rubric import Rubric, load_rubric
 from promptlab.judges.summary import write_judge_report
 from promptlab.judges.tables import protocol, write_judged
@@ -65,6 +82,7 @@ async def ajudge_run(
     set_values: Sequence[str] = (),
     store: StoreMode = "use",
     analysis: bool = True,
+    people: Path | None = None,
     provider: Provider | None = None,
     on_event: Callable[[Event], None] | None = None,
     on_progress: OnProgress | None = None,
@@ -80,12 +98,15 @@ async def ajudge_run(
         rubric: what to ask, the name of a built-in rubric, or the path of one's own.
         baseline: of pairs, the condition that the others are compared with; the analysis' own
             unless given.
-        tasks: only these; every task whose answers are texts unless given.
+        tasks: only these, and those that this judge has scores of already; every task whose
+            answers are texts unless given.
         by: how verdicts are read: from log-probabilities (`logprob`), from the reply (`text`), or
             whichever the judge allows (`auto`).
         set_values: overrides `dotted.key=value` of the judge, such as `budget.usd=5`.
         store: as in a spec.
         analysis: also analyse and write the report again.
+        people: people's ratings as a CSV file (`promptlab.judges.people`), to compare with; the run
+            keeps a copy.
         provider: where replies come from, instead of the provider of the judge's id.
         on_event: called for every reply, failure and stop; should be quick.
         on_progress: called a few times a second while the judge is asked.
@@ -97,6 +118,8 @@ async def ajudge_run(
         UserError: a mistake, or a run that cannot be judged.
         SpecError: a mistake in the rubric or in the judge's file.
     """
+    if people is not None:
+        check_file(people)  # before anything is paid for
     tell, say = on_stage or (lambda name: None), on_message or _LOGGER.warning
     tell("planning")
     run = run if isinstance(run, Run) else Run(run)
@@ -125,7 +148,7 @@ async def ajudge_run(
                 stage("asking")
                 await work.ask(handle, price, store, provider, on_event, on_progress, stage)
             stage("analysing")
-            write_judge_report(run.path)
+            write_judge_report(run.path, people)
             if analysis:
                 _conclude(run)
             update_status(handle, stage="done")
@@ -154,42 +177,22 @@ class _Work:
                 f"{run.path.name} is a race: what it asked depends on the scores it raced by; "
                 "judge a run with 'design: full'"
             )
+        if baseline is not None and not rubric.pairs:
+            raise UserError(
+                f"'{rubric.name}' rates each answer for itself and has no baseline; leave "
+                "--baseline out, or compare pairs: --rubric pairwise"
+            )
         self.baseline = self._checked_baseline(baseline) if rubric.pairs else ""
         self.versus = "" if self.baseline in ("", run.analysis.baseline) else self.baseline
-        self.tasks = self._judgeable(tasks)
+        self.tasks = judgeable(self.plan, tasks, run.path.name)
 
     def _checked_baseline(self, baseline: str | None) -> str:
-        from promptlab.errors import UnknownName
-
         names = [c.id for c in self.plan.conditions]
         chosen = baseline or self.run.analysis.baseline
         if chosen not in names:
             raise UnknownName("condition", chosen, names, f"conditions: {', '.join(names)}")
         if len(names) < 2:
             raise UserError(f"pairs need another condition beside '{chosen}'")
-        return chosen
-
-    def _judgeable(self, wanted: Sequence[str]) -> frozenset[str]:
-        """Tasks whose answers are texts: a choice by log-probability is none."""
-        from fnmatch import fnmatchcase
-
-        from promptlab.errors import UnknownName
-
-        plan, known = self.plan, list(self.plan.draws)
-        for pattern in wanted:
-            if not any(fnmatchcase(task, pattern) for task in known):
-                raise UnknownName("task", pattern, known, f"tasks: {', '.join(known)}")
-        chosen = frozenset(
-            task
-            for task in known
-            if (not wanted or any(fnmatchcase(task, pattern) for pattern in wanted))
-            and not any(plan.by_logprob(model, task) for model in plan.models)
-        )
-        if not chosen:
-            raise UserError(
-                f"{self.run.path.name} has no answers in words: its tasks are graded by the "
-                "log-probabilities of their choices"
-            )
         return chosen
 
     def inquiries(self) -> Iterator[Inquiry]:
@@ -207,43 +210,30 @@ class _Work:
         return (answer for answer in found if answer.condition == self.baseline)
 
     def begin(self) -> Judging:
-        """Lay out the folder: what is asked is on disk before anything is asked."""
-        card, rubric, judge = self.rubric.card, self.rubric, self.judge
-        names = [rubric.decisive, *(c.name for c in rubric.criteria)]
-        facts = {
-            "rubric": {
-                "name": rubric.name,
-                "version": card.version,
-                "sha256": rubric.digest,
-                "source": card.source,
-                "pairs": rubric.pairs,
-                "truncated": card.truncated,
-                "criteria": {
-                    c.name: {"labels": list(c.labels), "ordered": c.ordered}
-                    for c in rubric.criteria
-                },
-                "overall": card.overall.model_dump() if card.overall else None,
-            },
-            "judge": asking.described(judge),
-            "baseline": self.baseline,
-            "tasks": sorted(self.tasks),
-            "protocols": [
-                protocol(rubric, n, judge.label, self.versus) for n in dict.fromkeys(names)
-            ],
-            "answers": answers_digest(self.run.path),
-        }
-        folder = self.run.path / "judges" / folder_name(facts)
+        """Lay out the folder: what is asked is on disk before anything is asked.
+
+        Raises:
+            UserError: another rubric or another way of reading has these protocols already, or
+                nothing is left to ask.
+            SpecError: a prompt cannot be shown for an item.
+        """
+        judge, folder = self.judge, self.run.path / "judges" / folder_name(self._facts())
+        before = Judging(folder).facts if (folder / "judging.json").is_file() else {}
+        holds = before.get("holds") if (folder / "scores.parquet").is_file() else None
+        if holds:
+            self._refuse_another(before, folder)
+            self.tasks |= set(holds["tasks"]) & judgeable(self.plan, (), self.run.path.name)
+        planned = self._planned()
+        created = before.get("created") or datetime.now(UTC).isoformat(timespec="microseconds")
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            before = Judging(folder).facts if (folder / "judging.json").is_file() else {}
-            created = before.get("created") or datetime.now(UTC).isoformat(timespec="microseconds")
-            write_private(folder / "rubric.yaml", rubric.document.text.encode())
-            write_json(folder / "judging.json", {**facts, "created": created})
+            write_private(folder / "rubric.yaml", self.rubric.document.text.encode())
+            facts = {**self._facts(), "created": created, "holds": holds}
+            write_json(folder / "judging.json", facts)
         except OSError as error:
             raise UserError(f"cannot write in {folder}: {error.strerror or error}") from None
         handle = Judging(folder)
         spent = {label: asdict(s) for label, s in spent_before(handle).items()}
-        planned = sum(1 for _ in self.inquiries())
         budget = asking.budget_of(judge)
         write_json(
             folder / "status.json",
@@ -256,6 +246,104 @@ class _Work:
             },
         )
         return handle
+
+    def _facts(self) -> dict[str, Any]:
+        """What is asked, of whom, about what, as JSON-ready data."""
+        card, rubric, judge = self.rubric.card, self.rubric, self.judge
+        names = [rubric.decisive, *(c.name for c in rubric.criteria)]
+        return {
+            "rubric": {
+                "name": rubric.name,
+                "version": card.version,
+                "sha256": rubric.digest,
+                "source": card.source,
+                "pairs": rubric.pairs,
+                "truncated": card.truncated,
+                "criteria": {
+                    c.name: {
+                        "labels": list(c.labels),
+                        "ordered": c.ordered,
+                        "range": None if rubric.pairs else list(c.range),
+                    }
+                    for c in rubric.criteria
+                },
+                "overall": card.overall.model_dump() if card.overall else None,
+            },
+            "judge": asking.described(judge),
+            "baseline": self.baseline,
+            "tasks": sorted(self.tasks),
+            "protocols": [
+                protocol(rubric, n, judge.label, self.versus) for n in dict.fromkeys(names)
+            ],
+        }
+
+    def _refuse_another(self, before: Mapping[str, Any], folder: Path) -> None:
+        """Scores under one protocol come from one rubric, read in one way."""
+        name, label = self.rubric.name, self.judge.label
+        remove = f"or remove the earlier scores: rm -r {shlex.quote(str(folder))}"
+        if before["rubric"]["sha256"] != self.rubric.digest:
+            raise UserError(
+                f"{label} has judged {self.run.path.name} under another rubric '{name}' (version "
+                f"{before['rubric']['version']}, {folder / 'rubric.yaml'}); both would have the "
+                f"same protocol. Change 'name' in this rubric, {remove}"
+            )
+        if (earlier := before["judge"]["read_by"]) != self.judge.how:
+            raise UserError(
+                f"the verdicts of {label} under '{name}' were read by {earlier}, and now by "
+                f"{self.judge.how}; both would have the same protocol. Add --by {earlier}, name "
+                f"the judge otherwise (--set name=NAME), {remove}"
+            )
+
+    def _planned(self) -> int:
+        """Number of inquiries; each is rendered, so that a mistake shows before anything is kept.
+
+        Raises:
+            UserError: no pair has both its answers.
+            SpecError: a prompt cannot be shown; names the tasks that the rubric fits.
+        """
+        planned, alone = 0, 0
+        try:
+            for inquiry in self.inquiries():
+                planned += 1
+                alone += inquiry.unasked == "no_baseline"
+        except SpecError as error:
+            raise SpecError(
+                f"{error.message}; {self._where_it_fits()}",
+                path=error.path,
+                line=error.line,
+                key=error.key,
+            ) from None
+        if self.rubric.pairs and planned == alone:
+            raise UserError(
+                f"no answer of {self.run.path.name} has one of '{self.baseline}' to the same item "
+                "to be compared with; choose another condition: --baseline CONDITION"
+            )
+        return planned
+
+    def _where_it_fits(self) -> str:
+        """What to type to judge the tasks for whose items the rubric can be shown."""
+        every = judgeable(self.plan, (), self.run.path.name)
+        fits = sorted(task for task in every if self._fits(task))
+        if not fits:
+            return f"'{self.rubric.name}' fits no task of {self.run.path.name}"
+        suites = [task.split("/", 1)[0] for task in fits]
+        whole = {s for s in suites if all(t in fits for t in every if t.split("/", 1)[0] == s)}
+        names = dict.fromkeys(
+            f"{suite}/*" if suite in whole else task
+            for suite, task in zip(suites, fits, strict=True)
+        )
+        return "to judge the tasks that it fits, add " + " ".join(f"--task '{n}'" for n in names)
+
+    def _fits(self, task: str) -> bool:
+        shown = dict.fromkeys(("first", "second") if self.rubric.pairs else ("answer",), "-")
+        drawn = self.plan.draws[task]
+        try:
+            for item in drawn.items:
+                for criterion in self.rubric.criteria:
+                    request_about(drawn.task, item, criterion, self.rubric, self.judge, shown)
+        except SpecError:
+            return False
+        return True
 
     async def ask(
         self,
@@ -295,6 +383,7 @@ class _Work:
                     outcome=outcome,
                 )
             stage("writing")
+            answers = answers_digest(self.run.path)
             counts = write_judged(
                 self.inquiries(),
                 self._baselines(),
@@ -305,6 +394,9 @@ class _Work:
                 failures=outcome.failures,
                 folder=handle.path,
             )
+        holds = {**held(handle.facts), "answers": answers}
+        handle.facts = {**handle.facts, "holds": holds}
+        write_json(handle.path / "judging.json", handle.facts)
         update_status(handle, **_status(outcome, counts, price, time.monotonic() - started))
 
 
