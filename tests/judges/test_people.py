@@ -9,12 +9,15 @@ import pytest
 from judge_kit import open_run
 from typer.testing import CliRunner
 
-from promptlab.cli import app
+from promptlab.cli import load
+from promptlab.cli._app import app
 from promptlab.errors import UserError
 from promptlab.judges import judge_report
 from promptlab.judges.handle import judge_sentences
 from promptlab.judges.summary import write_judge_report
 from promptlab.runs import Run
+
+load()  # every verb
 
 
 @pytest.fixture
