@@ -177,6 +177,13 @@ def intraclass_correlations(ratings: Any, *, level: float = 0.95) -> dict[str, I
     Args:
         ratings: targets x raters, complete.
         level: of the intervals.
+
+    Returns:
+        By name. Where all targets have the same mean, nothing is between them: F is 0, one rater's
+        correlation is as low as it can be, and that of the mean of k raters is NaN, with a note.
+
+    Raises:
+        UserError: ratings are missing, or raters agree perfectly.
     """
     check_level(level)
     table = _ratings(ratings)
@@ -192,6 +199,9 @@ def intraclass_correlations(ratings: Any, *, level: float = 0.95) -> dict[str, I
     ms_e = float((left**2).sum()) / ((n - 1) * (k - 1))
     if ms_w < 1e-15 or ms_e < 1e-15:
         raise UserError("ICC is undefined: raters agree perfectly, or ratings do not vary")
+    flat = ms_b <= 1e-12 * (ms_w + ms_j)
+    if flat:
+        ms_b = 0.0  # what is left of it is rounding
     q = (1 + level) / 2
     df1, df_w, df_e = n - 1, n * (k - 1), (n - 1) * (k - 1)
 
@@ -212,36 +222,44 @@ def intraclass_correlations(ratings: Any, *, level: float = 0.95) -> dict[str, I
         icc, f, p, low, high = simple(error, df)
         one = (low - 1) / (low + k - 1), (high - 1) / (high + k - 1)
         out[f"ICC{number}"] = _icc(f"ICC{number}", icc, f, p, one, n, level)
-        many = 1 - 1 / low, 1 - 1 / high
-        out[f"ICC{number}k"] = _icc(f"ICC{number}k", 1 - error / ms_b, f, p, many, n, level)
+        many = 1 - _over(1, low), 1 - _over(1, high)
+        mean = 1 - _over(error, ms_b)
+        out[f"ICC{number}k"] = _icc(f"ICC{number}k", mean, f, p, many, n, level)
 
-    two = (ms_b - ms_e) / (ms_b + (k - 1) * ms_e + k * (ms_j - ms_e) / n)
+    two = _over(ms_b - ms_e, ms_b + (k - 1) * ms_e + k * (ms_j - ms_e) / n)
     f_j = ms_j / ms_e
     rest = n * (1 + (k - 1) * two) - k * two
-    v = df_e * (k * two * f_j + rest) ** 2 / (df1 * (k * two * f_j) ** 2 + rest**2)
+    v = _over(df_e * (k * two * f_j + rest) ** 2, df1 * (k * two * f_j) ** 2 + rest**2)
     up, down = float(stats.f.ppf(q, df1, v)), float(stats.f.ppf(q, v, df1))
     shared = k * ms_j + (k * n - k - n) * ms_e
-    low = n * (ms_b - up * ms_e) / (up * shared + n * ms_b)
-    high = n * (down * ms_b - ms_e) / (shared + n * down * ms_b)
+    low = _over(n * (ms_b - up * ms_e), up * shared + n * ms_b)
+    high = _over(n * (down * ms_b - ms_e), shared + n * down * ms_b)
     f, p = out["ICC3"].f, out["ICC3"].pvalue
     out["ICC2"] = _icc("ICC2", two, f, p, (low, high), n, level)
-    mean_two = (ms_b - ms_e) / (ms_b + (ms_j - ms_e) / n)
-    stretched = low * k / (1 + low * (k - 1)), high * k / (1 + high * (k - 1))
+    mean_two = math.nan if flat else _over(ms_b - ms_e, ms_b + (ms_j - ms_e) / n)
+    stretched = _over(low * k, 1 + low * (k - 1)), _over(high * k, 1 + high * (k - 1))
     out["ICC2k"] = _icc("ICC2k", mean_two, f, p, stretched, n, level)
     return dict(sorted(out.items()))
+
+
+def _over(a: float, b: float) -> float:
+    """A quotient; NaN where it has none."""
+    return a / b if b else math.nan
 
 
 def _icc(
     name: str, icc: float, f: float, p: float, interval: tuple[float, float], n: int, level: float
 ) -> Icc:
+    undefined = math.isnan(icc)
     return Icc(
         estimate=icc,
-        interval=interval,
+        interval=NO_INTERVAL if undefined else interval,
         pvalue=p,
         n=n,
         method=f"{name} (Shrout and Fleiss)",
         level=level,
         f=f,
+        note="undefined: the ratings do not differ between targets" if undefined else "",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,7 +35,7 @@ def judge(
         typer.Option(
             "--rubric",
             metavar="NAME",
-            help="human_study, truthfulqa, truthfulqa_reference, pairwise, or your own YAML file.",
+            help="Name of a rubric (promptlab list rubrics), or your own YAML file.",
         ),
     ] = "human_study",
     baseline: Annotated[
@@ -72,18 +73,29 @@ def judge(
     json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
 ) -> None:
-    """Have the answers of a finished run judged, and analyse it again with the judge's scores.
+    """Have a finished run's answers judged, and analyse it with the scores.
 
-    Replies are kept in the store, so that the same command is free and goes on
+    Ask a judge, and compare it with people's ratings:
+    • promptlab judge RUN --judge openai/gpt-4o --set budget.usd=5
+    • promptlab judge RUN --people ratings.csv
+
+    Rubrics say what is asked; promptlab list rubrics shows them.
+    Replies are kept in the store: the same command is free, and goes on
     after Ctrl-C. Scores come under protocols of their own,
-    judge:RUBRIC.CRITERION@JUDGE; a reply without a verdict is a status, not a
-    score. Without --judge, what the judges so far have said is printed.
+    judge:RUBRIC.CRITERION@JUDGE; a reply without a verdict is a status.
+    Without --judge, what the judges so far have said is printed.
 
-    With --json, an object a line on standard output: stage, progress and warning
-    as of promptlab run, and last a result with judgings, report and exit_code.
+    The file of --people has a column "rater", and one of these:
+    • answer_id and a column for each criterion, as --sheet writes it
+    • task, item_id, condition, criterion, rating: a row for each rating
+    Ratings are numbers on the rubric's scale (of replies, their values).
+
+    With --json, an object a line on standard output: stage, progress and
+    warning as of promptlab run, and last a result with judgings, report
+    and exit_code.
     """
     from promptlab.cli._interrupt import interruptible
-    from promptlab.errors import UnknownName
+    from promptlab.errors import UnknownName, UserError
     from promptlab.runs import load
 
     for name, value, known in (
@@ -94,8 +106,14 @@ def judge(
             raise UnknownName(f"value of {name}:", value, known, f"one of {', '.join(known)}")
     run = load(path)
     if sheet is not None:
-        _write_sheet(run, rubric, sheet)
+        _write_sheet(run, rubric, sheet, task or ())
         return
+    if baseline is not None and not judges:
+        raise UserError("--baseline is for a judge of pairs; add --judge MODEL --rubric pairwise")
+    if people is not None:
+        from promptlab.judges.people import check_file
+
+        check_file(people)  # before anything is paid for
     with interruptible() as interruption:
         from promptlab.cli._progress import JsonWatch, progress
 
@@ -110,9 +128,11 @@ def judge(
             }
             interrupted = False
             for i, one in enumerate(judges or ()):
-                last = analysis and i == len(judges or ()) - 1
+                last = i == len(judges or ()) - 1
+                if last:
+                    options["people"] = people
                 found = judge_watched(
-                    run, one, rubric, watch, interruption, analysis=last, **options
+                    run, one, rubric, watch, interruption, analysis=analysis and last, **options
                 )
                 if found is None:
                     interrupted = True
@@ -122,7 +142,9 @@ def judge(
         if interrupted:
             typer.echo("interrupted: replies are kept; the same command goes on", err=True)
         else:
-            lines = _print_report(run, done, people, show=not (json or quiet))
+            if not done:
+                _compare(run, people, analysis=analysis)
+            lines = _print_report(run, done, show=not (json or quiet))
             if isinstance(watch, JsonWatch):
                 watch.tell(
                     event="result",
@@ -179,16 +201,24 @@ def _counted(judging: Judging) -> dict[str, Any]:
     return {name: status.get(name) for name in names}
 
 
-def _print_report(
-    run: Run, done: list[Judging], people: Path | None, *, show: bool
-) -> list[dict[str, Any]]:
+def _compare(run: Run, people: Path | None, *, analysis: bool) -> None:
+    """Without a judge to ask: what the judges so far say, beside people, also on the page."""
+    from promptlab.conclude import report_run
+    from promptlab.judges.summary import write_judge_report
+
+    write_judge_report(run.path, people)
+    if people is not None and analysis and (run.path / "report" / "index.html").is_file():
+        report_run(run)
+
+
+def _print_report(run: Run, done: list[Judging], *, show: bool) -> list[dict[str, Any]]:
     """Say what the judges said; returns the table as records."""
+    import pandas as pd
     from rich.console import Console
 
     from promptlab.cli._ending import spent_words
-    from promptlab.judges.summary import write_judge_report
 
-    table = write_judge_report(run.path, people)
+    table = pd.read_parquet(run.path / "judges" / "report.parquet")
     records = [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]
     if not show:
         return records
@@ -225,10 +255,13 @@ _TOPICS = {
 }
 
 
-def _write_sheet(run: Run, rubric: str, path: Path) -> None:
+def _write_sheet(run: Run, rubric: str, path: Path, tasks: Sequence[str]) -> None:
     from promptlab.conclude import plan_of
     from promptlab.judges import load_rubric
     from promptlab.judges.people import write_sheet
+    from promptlab.judges.requests import judgeable
 
-    rows = write_sheet(plan_of(run), run.path / "responses.parquet", load_rubric(rubric), path)
+    plan, responses = plan_of(run), run.path / "responses.parquet"
+    chosen = judgeable(plan, tasks, run.path.name)
+    rows = write_sheet(plan, responses, load_rubric(rubric), path, tasks=chosen)
     typer.echo(f"{path}: {rows:,} answers, without model or condition; one copy for each rater")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+import math
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Literal
 
 from promptlab.analysis import (
     Result,
@@ -51,17 +52,15 @@ def between_judges(ratings: pd.DataFrame, *, ordered: bool) -> Iterator[tuple[st
         ratings: units x judges.
         ordered: whether values are on a scale (ordinal), or mere words (nominal).
     """
-    yield "krippendorff_alpha", krippendorff_alpha(ratings, "ordinal" if ordered else "nominal")
+    scale: Literal["ordinal", "nominal"] = "ordinal" if ordered else "nominal"
+    yield _found("krippendorff_alpha", lambda: krippendorff_alpha(ratings, scale), len(ratings))
     complete = ratings.dropna()
     if len(complete) < 2:
         return
-    if ordered:
-        try:
-            yield "icc2", intraclass_correlations(complete)["ICC2"]
-        except UserError:
-            return  # judges agree perfectly, or nothing varies: alpha says so
-    else:
-        yield "fleiss_kappa", fleiss_kappa(complete)
+    if not ordered:
+        yield _found("fleiss_kappa", lambda: fleiss_kappa(complete), len(complete))
+    elif complete.nunique(axis=1).max() > 1:  # of perfect agreement alpha says it
+        yield _found("icc2", lambda: intraclass_correlations(complete)["ICC2"], len(complete))
 
 
 def between_people(ratings: pd.DataFrame) -> Result | None:
@@ -71,7 +70,9 @@ def between_people(ratings: pd.DataFrame) -> Result | None:
         ratings: of one criterion, as `read_ratings` returns them.
     """
     wide = ratings.pivot_table("rating", PLACE, "rater", observed=True)
-    return krippendorff_alpha(wide, "ordinal") if wide.shape[1] > 1 else None
+    if wide.shape[1] < 2:
+        return None
+    return _found("krippendorff_alpha", lambda: krippendorff_alpha(wide, "ordinal"), len(wide))[1]
 
 
 def with_people(judged: pd.Series, ratings: pd.DataFrame) -> Iterator[tuple[str, Result]]:
@@ -88,7 +89,18 @@ def with_people(judged: pd.Series, ratings: pd.DataFrame) -> Iterator[tuple[str,
     both = judged.rename("judge").to_frame().join(people.rename("people"), how="inner").dropna()
     if both.empty:
         return
-    yield "krippendorff_alpha", krippendorff_alpha(both, "interval")
+    n = len(both)
+    yield _found("krippendorff_alpha", lambda: krippendorff_alpha(both, "interval"), n)
     places = both.index.to_frame(index=False)
     items = [f"{t}/{i}" for t, i in zip(places["task"], places["item_id"], strict=True)]
-    yield "mean_difference", clustered_mean(both["judge"] - both["people"], items)
+    difference = both["judge"] - both["people"]
+    yield _found("mean_difference", lambda: clustered_mean(difference, items), n)
+
+
+def _found(name: str, compute: Callable[[], Result], n: int) -> tuple[str, Result]:
+    """A statistic; where it cannot be computed the reason, so that the others are still told."""
+    try:
+        return name, compute()
+    except (UserError, ArithmeticError, ValueError) as error:
+        said = name.replace("_", " ")
+        return name, Result(estimate=math.nan, n=n, method=said, note=f"undefined: {error}")

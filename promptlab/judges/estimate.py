@@ -33,7 +33,8 @@ def estimate_judging(plan: Plan, rubric: Rubric, judge: Judge) -> ModelEstimate:
     def prompts(task: str, item: Item) -> float:
         """Tokens around the answers to an item, over the criteria."""
         if (task, item.item_id) not in around:
-            sent = [request_about(item, c, rubric, judge, shown) for c in rubric.criteria]
+            asked = plan.draws[task].task
+            sent = [request_about(asked, item, c, rubric, judge, shown) for c in rubric.criteria]
             around[task, item.item_id] = sum(map(characters, sent)) / CHARACTERS_PER_TOKEN
         return around[task, item.item_id]
 

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Judging",
+    "answers_digest",
     "folder_name",
+    "held",
     "judge_sentences",
     "judge_warnings",
     "judgements",
@@ -30,12 +32,15 @@ __all__ = [
 ]
 
 
+_NO_VERDICT_NEEDED = ("ok", "no_answer", "no_baseline", "equal")
+
+
 class Judging:
     """One judge's work on a run: its replies, its scores, its status.
 
     Attributes:
         path: the folder.
-        facts: rubric, judge, baseline, and what was judged.
+        facts: rubric, judge, baseline and tasks; under `holds`, what the tables are about.
     """
 
     def __init__(self, path: Path) -> None:
@@ -73,8 +78,25 @@ class Judging:
 
     @property
     def is_stale(self) -> bool:
-        """Whether the run's answers are no longer those that were judged."""
-        return bool(self.facts["answers"] != answers_digest(self.path.parent.parent))
+        """Whether the tables hold something else than what the judge is to be asked now.
+
+        The answers of the run have changed since, or a later judging of other tasks, or by another
+        judge of that name, did not come to its end.
+        """
+        if not (self.path / "scores.parquet").is_file():
+            return False
+        return self.answers_changed or any(
+            self.facts["holds"][name] != now for name, now in held(self.facts).items()
+        )
+
+    @property
+    def answers_changed(self) -> bool:
+        """Whether the run's answers are no longer those that the tables are about."""
+        holds = self.facts.get("holds") or {}
+        return bool(
+            (self.path / "scores.parquet").is_file()
+            and holds.get("answers") != answers_digest(self.path.parent.parent)
+        )
 
     def _table(self, name: str) -> pd.DataFrame:
         import pandas as pd
@@ -130,13 +152,19 @@ def judge_warnings(run: Path) -> list[str]:
     for judging in list_judgings(run):
         who = f"{judging.judge} under {judging.rubric}"
         counts = judging.status.get("responses", {})
-        unread = sum(n for status, n in counts.items() if status not in ("ok", "no_answer"))
-        if judging.is_stale:
+        unread = sum(n for status, n in counts.items() if status not in _NO_VERDICT_NEEDED)
+        alone = counts.get("no_baseline", 0)
+        if judging.answers_changed:
             found.append(f"{who}: the answers have changed since; run promptlab judge again")
-        elif judging.status.get("state") != "complete":
+        elif judging.is_stale or judging.status.get("state") != "complete":
             found.append(f"{who}: this judging is not complete; run promptlab judge again")
         if unread:
             found.append(f"{who}: {unread:,} of {sum(counts.values()):,} verdicts are missing")
+        if alone:
+            found.append(
+                f"{who}: {alone:,} comparisons lack an answer of '{judging.facts['baseline']}' "
+                "and were not made"
+            )
     return found + _unknown_protocol(run)
 
 
@@ -178,6 +206,15 @@ def folder_name(facts: Mapping[str, Any]) -> str:
     digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
     plain = re.sub(r"[^A-Za-z0-9.-]+", "-", label).strip("-.")[:40]
     return f"{facts['rubric']['name']}_{plain}_{digest}"
+
+
+def held(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What the tables of a judging hold when it is done: rubric, judge and tasks.
+
+    It is written beside them, with the digest of the answers, when they are.
+    """
+    judge = {k: v for k, v in facts["judge"].items() if k != "budget"}
+    return {"rubric": facts["rubric"]["sha256"], "judge": judge, "tasks": list(facts["tasks"])}
 
 
 def answers_digest(run: Path) -> str:

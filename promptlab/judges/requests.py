@@ -1,26 +1,39 @@
 """What a judge is asked about a run: one request for each answer, criterion and order.
 
-The judge sees the question, the answer or both answers, and what the rubric shows of the item. It
-never sees the condition, the stimulus or which of two answers is the baseline's.
+The judge sees what was asked (the task's own instruction and the item), the answer or both answers,
+and what the rubric shows of the item. It never sees the condition, the stimulus or which of two
+answers is the baseline's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
 
-from promptlab.errors import UserError
+from promptlab.errors import SpecError, UnknownName, UserError
 from promptlab.judges.rubric import Criterion, Rubric
 from promptlab.keys import canonical_request, key_of
 from promptlab.parquet import read_rows
 from promptlab.plan import Plan
 from promptlab.spec import ModelSpec
 from promptlab.tables import ABSENT
+from promptlab.tasks import Task
 from promptlab.types import Item, Message, Request, Style
 
-__all__ = ["ORDERS", "Answer", "Inquiry", "Judge", "answers_of", "inquiries", "request_about"]
+__all__ = [
+    "ORDERS",
+    "Answer",
+    "Inquiry",
+    "Judge",
+    "Unasked",
+    "answers_of",
+    "inquiries",
+    "judgeable",
+    "request_about",
+]
 
 ORDERS = ("baseline_first", "baseline_second")
 """Both orders in which a pair is shown."""
@@ -31,7 +44,11 @@ _COLUMNS = (
 )
 _CONTINUED = ("ok", "truncated")
 
+QUESTIONS = "truthfulqa"
+"""The template of tasks whose items are questions by themselves: `Q: ... A:`."""
+
 How = Literal["logprob", "text"]
+Unasked = Literal["", "no_answer", "no_baseline", "equal"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +114,10 @@ class Inquiry:
         baseline: of a pair, the baseline's answer.
         criterion: what is judged.
         order: of a pair, one of `ORDERS`; empty otherwise.
+        versus: of a pair, the condition of the baseline.
+        unasked: why nothing is sent: there is no answer to judge (`no_answer`), the baseline did
+            not answer that item at all (`no_baseline`), or both answers of a pair are the same
+            text (`equal`), which is a tie whatever a judge says.
         request: what is sent.
         canonical: what identifies the request.
         hash: its key.
@@ -106,6 +127,8 @@ class Inquiry:
     baseline: Answer | None
     criterion: Criterion
     order: str
+    versus: str = ""
+    unasked: Unasked = "no_answer"
     request: Request | None = None
     canonical: bytes = b""
     hash: str = ""
@@ -174,7 +197,7 @@ def inquiries(
                 inquiry = Inquiry(answer, None, criterion, "")
                 if answer.can_be_judged(rubric):
                     shown = {"answer": answer.text.strip()}
-                    inquiry = _sent(inquiry, rubric, judge, shown, number)
+                    inquiry = _sent(inquiry, plan, rubric, judge, shown, number)
                 yield inquiry
         return
     others = {
@@ -183,33 +206,85 @@ def inquiries(
         if answer.condition == baseline
     }
     for number, answer in enumerate(answers_of(plan, path, tasks), start=1):
-        other = others.get(answer.place)
-        if answer.condition == baseline or other is None:
+        if answer.condition == baseline:
             continue
+        other = others.get(answer.place)
+        unasked = _unasked(answer, other, rubric)
         for criterion in rubric.criteria:
             for order in ORDERS:
-                inquiry = Inquiry(answer, other, criterion, order)
-                if answer.can_be_judged(rubric) and other.can_be_judged(rubric):
+                inquiry = Inquiry(answer, other, criterion, order, baseline, unasked)
+                if other is not None and not unasked:
                     texts = [other.text.strip(), answer.text.strip()]
                     first, second = texts if order == ORDERS[0] else reversed(texts)
                     shown = {"first": first, "second": second}
-                    inquiry = _sent(inquiry, rubric, judge, shown, number)
+                    inquiry = _sent(inquiry, plan, rubric, judge, shown, number)
                 yield inquiry
 
 
+def _unasked(answer: Answer, other: Answer | None, rubric: Rubric) -> Unasked:
+    """Why a pair is not asked about; empty if it is."""
+    if other is None:
+        return "no_baseline"
+    if not (answer.can_be_judged(rubric) and other.can_be_judged(rubric)):
+        return "no_answer"
+    return "equal" if answer.text.strip() == other.text.strip() else ""
+
+
 def _sent(
-    inquiry: Inquiry, rubric: Rubric, judge: Judge, shown: Mapping[str, str], number: int
+    inquiry: Inquiry,
+    plan: Plan,
+    rubric: Rubric,
+    judge: Judge,
+    shown: Mapping[str, str],
+    number: int,
 ) -> Inquiry:
-    item, criterion = inquiry.answer.item, inquiry.criterion
-    request = request_about(item, criterion, rubric, judge, shown, number)
+    answer, criterion = inquiry.answer, inquiry.criterion
+    task = plan.draws[answer.task].task
+    try:
+        request = request_about(task, answer.item, criterion, rubric, judge, shown, number)
+    except SpecError as error:
+        raise criterion.template.error(
+            f"cannot be shown for {answer.task}, item {answer.item.item_id}: {error.message}"
+        ) from None
     canonical = canonical_request(request)
-    return Inquiry(
-        *(inquiry.answer, inquiry.baseline, criterion, inquiry.order),
-        *(request, canonical, key_of(canonical)),
+    return replace(
+        inquiry, unasked="", request=request, canonical=canonical, hash=key_of(canonical)
     )
 
 
+def judgeable(plan: Plan, wanted: Sequence[str], run: str) -> frozenset[str]:
+    """Tasks whose answers are texts: a choice by log-probability is none.
+
+    Args:
+        plan: the run's plan.
+        wanted: ids or globs; all tasks if there are none.
+        run: name of the run, for messages.
+
+    Raises:
+        UnknownName: nothing matches one of them.
+        UserError: no answer of these tasks is a text.
+    """
+    known = list(plan.draws)
+    for pattern in wanted:
+        if not any(fnmatchcase(task, pattern) for task in known):
+            raise UnknownName("task", pattern, known, f"tasks: {', '.join(known)}")
+    chosen = frozenset(
+        task
+        for task in known
+        if (not wanted or any(fnmatchcase(task, pattern) for pattern in wanted))
+        and not any(plan.by_logprob(model, task) for model in plan.models)
+    )
+    if not chosen:
+        which = " of these tasks" if wanted else ""
+        raise UserError(
+            f"{run} has no answers in words{which}: they are graded by the log-probabilities of "
+            "their choices"
+        )
+    return chosen
+
+
 def request_about(
+    task: Task,
     item: Item,
     criterion: Criterion,
     rubric: Rubric,
@@ -220,6 +295,7 @@ def request_about(
     """What a judge is sent about an item.
 
     Args:
+        task: whose instruction is shown, as its card gives it.
         item: the question.
         criterion: what is judged.
         rubric: of the criterion.
@@ -232,6 +308,8 @@ def request_about(
     """
     variables = {
         "question": item.input,
+        "instruction": task.card.instruction.strip(),
+        "is_question": task.card.template == QUESTIONS,
         "references": list(item.answers),
         "fields": dict(item.fields),
         **shown,

@@ -18,13 +18,15 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from promptlab.documents import Document, load_document, validate
 from promptlab.errors import UnknownName
+from promptlab.judges.reading import cue_of, folded
 from promptlab.tasks.loaders.templates import Template
 
 __all__ = ["Criterion", "Rubric", "RubricCard", "load_rubric", "rubric_names"]
 
 FOLDER = Path(__file__).parent / "rubrics"
-ANSWER = ("question", "answer", "references", "fields")
-PAIR = ("question", "first", "second", "references", "fields")
+_ITEM = ("question", "instruction", "is_question", "references", "fields")
+ANSWER = ("answer", *_ITEM)
+PAIR = ("first", "second", *_ITEM)
 """What a prompt can show, by the kind of thing that is judged. Conditions are never shown."""
 
 SIDES = ("first", "second", "tie")
@@ -79,6 +81,17 @@ class CriterionCard(Strict):
             raise ValueError("a criterion has either 'scale' or 'replies', and only one of them")
         if self.replies is not None and len(self.replies) < 2:
             raise ValueError("'replies' needs at least two of them")
+        seen: dict[str, str] = {}
+        for reply in self.replies or ():
+            known = folded(reply)
+            if not known:
+                raise ValueError(f"'{reply}' is no reply: it needs a letter or a digit")
+            if known in seen:
+                raise ValueError(
+                    f"replies '{seen[known]}' and '{reply}' are the same when they are read: "
+                    "capitals and punctuation around them do not count"
+                )
+            seen[known] = reply
         return self
 
 
@@ -166,10 +179,21 @@ class Criterion:
             return tuple(self.card.replies or ())
         return tuple(str(n) for n in range(scale.low, scale.high + 1))
 
+    @cached_property
+    def cue(self) -> str:
+        """What the prompt ends with, as `Rating` in `Rating:`; empty if it ends otherwise."""
+        return cue_of(self.card.prompt)
+
     @property
     def ordered(self) -> bool:
         """Whether replies are ratings on a scale."""
         return self.card.scale is not None
+
+    @cached_property
+    def range(self) -> tuple[float, float]:
+        """The lowest and the highest rating."""
+        ratings = [self.rating(label) for label in self.labels]
+        return min(ratings), max(ratings)
 
     def rating(self, label: str) -> float:
         """A label as people would write it down: a number of the scale, or the reply's value."""
@@ -260,7 +284,7 @@ def _check_variables(template: Template, card: RubricCard) -> None:
     known = PAIR if card.judges == "pair" else ANSWER
     for name in sorted(template.columns - set(known)):
         raise template.error(f"there is no variable '{name}'; a prompt can show {', '.join(known)}")
-    shown = PAIR[1:3] if card.judges == "pair" else ANSWER[1:2]
+    shown = PAIR[:2] if card.judges == "pair" else ANSWER[:1]
     for name in shown:
         if name not in template.columns:
             raise template.error(f"the prompt does not show what is judged; write {{{{ {name} }}}}")

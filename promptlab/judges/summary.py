@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from promptlab.analysis import Result
+from promptlab.errors import UserError
 from promptlab.files import only_mine
 from promptlab.judges import agreement, bias
 from promptlab.judges.handle import Judging, judgements, list_judgings
-from promptlab.judges.people import read_ratings
+from promptlab.judges.people import KEPT, Range, keep_ratings, read_ratings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +23,12 @@ REPORT_COLUMNS = (
     *("topic", "rubric", "criterion", "baseline", "judge", "statistic"),
     *("estimate", "lower", "upper", "pvalue", "n", "sentence"),
 )
-_NOT_ASKED = ("no_answer", "missing")
+_NOT_ASKED = ("no_answer", "no_baseline", "equal", "missing")
+_SAID = {
+    "no_answer": "without an answer to judge",
+    "no_baseline": "without an answer of the baseline",
+    "equal": "about equal texts, which are ties and were not asked",
+}
 
 
 def judge_report(run: Path, ratings: Path | None = None) -> pd.DataFrame:
@@ -29,7 +36,8 @@ def judge_report(run: Path, ratings: Path | None = None) -> pd.DataFrame:
 
     Args:
         run: the run directory.
-        ratings: people's ratings as a CSV file (`promptlab.judges.people`).
+        ratings: people's ratings as a CSV file (`promptlab.judges.people`); those that the run
+            keeps unless given.
 
     Returns:
         Columns `REPORT_COLUMNS`. `topic` is `replies`, `position`, `length`, `judges` (agreement
@@ -41,16 +49,24 @@ def judge_report(run: Path, ratings: Path | None = None) -> pd.DataFrame:
     import pandas as pd
 
     frame = judgements(run)
-    kinds = _kinds(list_judgings(run, finished=True))
-    rows = [*_by_judge(frame), *_between(frame, kinds)]
+    judgings = list_judgings(run, finished=True)
+    rows = [*_by_judge(frame), *_between(frame, _kinds(judgings))]
+    kept = run / "judges" / KEPT
     if ratings is not None:
-        rows += _people(frame, ratings)
+        rows += _people(frame, ratings, _ranges(judgings))
+    elif kept.is_file():
+        try:
+            rows += _people(frame, kept, _ranges(judgings))
+        except UserError as error:  # the run has changed since; what judges say is told
+            rows.append(_unusable(error))
     return pd.DataFrame(rows, columns=list(REPORT_COLUMNS))
 
 
 def write_judge_report(run: Path, ratings: Path | None = None) -> pd.DataFrame:
-    """`judge_report`, kept as `judges/report.parquet` and `judges/report.csv`."""
+    """`judge_report`, kept as `judges/report.parquet` and `.csv`, with a copy of the ratings."""
     table = judge_report(run, ratings)
+    if ratings is not None:
+        keep_ratings(ratings, run / "judges")
     with only_mine():
         table.to_parquet(run / "judges" / "report.parquet", index=False)
         table.to_csv(run / "judges" / "report.csv", index=False)
@@ -63,6 +79,16 @@ def _kinds(judgings: list[Judging]) -> dict[tuple[str, str], bool]:
         (j.rubric, name): about["ordered"] or j.facts["rubric"]["pairs"]
         for j in judgings
         for name, about in j.facts["rubric"]["criteria"].items()
+    }
+
+
+def _ranges(judgings: list[Judging]) -> dict[tuple[str, str], Range]:
+    """Lowest and highest rating, by (rubric, criterion)."""
+    return {
+        (j.rubric, name): (about["range"][0], about["range"][1])
+        for j in judgings
+        for name, about in j.facts["rubric"]["criteria"].items()
+        if about.get("range")
     }
 
 
@@ -99,7 +125,9 @@ def _replies(rows: pd.DataFrame, about: dict[str, str]) -> dict[str, Any]:
     counts = {str(k): int(n) for k, n in rows["status"].value_counts().items()}
     asked = sum(n for status, n in counts.items() if status not in _NOT_ASKED)
     read = counts.get("ok", 0)
-    others = ", ".join(f"{n} {status}" for status, n in counts.items() if status != "ok")
+    others = ", ".join(
+        f"{n:,} {_SAID.get(status, status)}" for status, n in counts.items() if status != "ok"
+    )
     return _row(
         *("replies", "read", about),
         estimate=read / asked if asked else float("nan"),
@@ -139,14 +167,20 @@ def _between(frame: pd.DataFrame, kinds: dict[tuple[str, str], bool]) -> Iterato
             yield _result("judges", name, result, about, f"{len(judges)} judges")
 
 
-def _people(frame: pd.DataFrame, path: Path) -> Iterator[dict[str, Any]]:
+def _people(
+    frame: pd.DataFrame, path: Path, ranges: dict[tuple[str, str], Range]
+) -> Iterator[dict[str, Any]]:
     single = frame[frame["order"] == ""]
-    ratings = read_ratings(path, single)
+    scales: dict[str, list[Range]] = {}
+    for (_, criterion), scale in ranges.items():
+        scales.setdefault(criterion, []).append(scale)
+    ratings = read_ratings(path, single, scales)
     for key, rows in single.groupby(["rubric", "criterion"], observed=True, sort=False):
         about = dict(zip(("rubric", "criterion"), map(str, key), strict=True)) | {"baseline": ""}
         given = ratings[ratings["criterion"] == about["criterion"]]
-        if given.empty:
-            continue
+        low, high = ranges.get((about["rubric"], about["criterion"]), (-math.inf, math.inf))
+        if given.empty or not given["rating"].between(low, high).all():
+            continue  # rated on the scale of another rubric with a criterion of that name
         alone = agreement.between_people(given)
         if alone is not None:
             people = {**about, "judge": ""}
@@ -156,6 +190,16 @@ def _people(frame: pd.DataFrame, path: Path) -> Iterator[dict[str, Any]]:
             for name, result in agreement.with_people(column, given):
                 subject = f"{judge} minus people" if name == "mean_difference" else who
                 yield _result("people", name, result, {**about, "judge": str(judge)}, subject)
+
+
+def _unusable(error: UserError) -> dict[str, Any]:
+    about = {"rubric": "", "criterion": "", "baseline": "", "judge": ""}
+    return _row(
+        *("people", "ratings", about),
+        estimate=math.nan,
+        n=0,
+        sentence=f"The ratings that this run keeps cannot be used any more: {error}",
+    )
 
 
 def _result(

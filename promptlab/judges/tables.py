@@ -34,7 +34,9 @@ class Judgement:
         inquiry: what was asked.
         response: what came back; None if it was not asked.
         status: `ok`, `unread` (a reply without a verdict), `no_answer` (nothing to judge),
-            `missing` (not asked), or the status of the reply (`error`, `empty`, `refused`, ...).
+            `no_baseline` (the baseline did not answer), `equal` (a pair of equal texts: a tie that
+            no judge was asked about), `missing` (not asked yet), or the status of the reply
+            (`error`, `empty`, `refused`, ...).
         label: the verdict, in the judge's word; None unless the status is `ok`.
         probability: the label's share of the labels' probability; NaN where it was read as text.
     """
@@ -48,6 +50,8 @@ class Judgement:
     @property
     def value(self) -> float | None:
         """Score in [0, 1] of the answer (of a pair, of the condition's) by this reply alone."""
+        if self.status == "equal":
+            return _TIE
         if self.label is None:
             return None
         if not self.inquiry.order:
@@ -61,7 +65,7 @@ class Judgement:
 def judged(inquiry: Inquiry, response: Response | None) -> Judgement:
     """Read the reply to an inquiry."""
     if inquiry.request is None:
-        return Judgement(inquiry, None, "no_answer", None)
+        return Judgement(inquiry, None, inquiry.unasked, None)
     if response is None:
         return Judgement(inquiry, None, "missing", None)
     if response.choice_logprobs:
@@ -69,7 +73,7 @@ def judged(inquiry: Inquiry, response: Response | None) -> Judgement:
         return Judgement(inquiry, response, "ok" if label else "unread", label, share)
     if response.status not in ("ok", "truncated"):
         return Judgement(inquiry, response, response.status, None)
-    label = read_reply(response.text, inquiry.criterion.labels)
+    label = read_reply(response.text, inquiry.criterion.labels, inquiry.criterion.cue)
     return Judgement(inquiry, response, "ok" if label else "unread", label)
 
 
@@ -202,7 +206,7 @@ def _reply_row(judgement: Judgement, rubric: Rubric, judge: Judge) -> tuple[Any,
     return (
         *(answer.model, answer.task, answer.condition, answer.shots, answer.instruction),
         *(answer.replicate, answer.item.item_id, rubric.name, rubric.card.version),
-        *(inquiry.criterion.name, judge.label, other.condition if other else "", inquiry.order),
+        *(inquiry.criterion.name, judge.label, inquiry.versus, inquiry.order),
         *(inquiry.hash, judgement.status, response.text, judgement.label),
         *(_rating(judgement, inquiry.criterion), judgement.value),
         None if math.isnan(judgement.probability) else judgement.probability,

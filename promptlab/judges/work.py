@@ -7,43 +7,34 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 from promptlab import settings
-from promptlab.asking import OnProgress, SpentJournal, spent_before, watching
-from promptlab.conclude import analyse_run, plan_of, report_run, update_status
+from promptlab.asking import OnProgress
+from promptlab.conclude import analyse_run, report_run, update_status
 from promptlab.errors import NothingScored, PromptlabError, StoreDamaged, UserError
-from promptlab.files import write_private
 from promptlab.judges import asking
-from promptlab.judges.handle import Judging, answers_digest, folder_name
-from promptlab.judges.requests import Answer, Inquiry, Judge, answers_of, inquiries
+from promptlab.judges.commission import Commission, StoreMode
+from promptlab.judges.handle import Judging
+from promptlab.judges.people import check_file
 from promptlab.judges.rubric import Rubric, load_rubric
 from promptlab.judges.summary import write_judge_report
-from promptlab.judges.tables import protocol, write_judged
 from promptlab.loops import to_its_end
-from promptlab.plan import Plan
-from promptlab.progress import Tally
 from promptlab.providers import Provider
 from promptlab.repair import set_aside_and_rebuild
-from promptlab.runner import Event, Outcome, execute
+from promptlab.runner import Event
 from promptlab.runs import Run, write_json
 from promptlab.spec import ModelSpec
-from promptlab.store import Store
 
 __all__ = ["ajudge_run", "judge_run"]
 
-_SPENDING = ("answer", "failed", "retry")
 _LOGGER = logging.getLogger("promptlab")
 
-StoreMode = Literal["use", "refresh", "off", "replay"]
 Written = ModelSpec | Mapping[str, Any] | Path | str
 
 
@@ -65,6 +56,7 @@ async def ajudge_run(
     set_values: Sequence[str] = (),
     store: StoreMode = "use",
     analysis: bool = True,
+    people: Path | None = None,
     provider: Provider | None = None,
     on_event: Callable[[Event], None] | None = None,
     on_progress: OnProgress | None = None,
@@ -80,12 +72,15 @@ async def ajudge_run(
         rubric: what to ask, the name of a built-in rubric, or the path of one's own.
         baseline: of pairs, the condition that the others are compared with; the analysis' own
             unless given.
-        tasks: only these; every task whose answers are texts unless given.
+        tasks: only these, and those that this judge has scores of already; every task whose
+            answers are texts unless given.
         by: how verdicts are read: from log-probabilities (`logprob`), from the reply (`text`), or
             whichever the judge allows (`auto`).
         set_values: overrides `dotted.key=value` of the judge, such as `budget.usd=5`.
         store: as in a spec.
         analysis: also analyse and write the report again.
+        people: people's ratings as a CSV file (`promptlab.judges.people`), to compare with; the run
+            keeps a copy.
         provider: where replies come from, instead of the provider of the judge's id.
         on_event: called for every reply, failure and stop; should be quick.
         on_progress: called a few times a second while the judge is asked.
@@ -97,12 +92,14 @@ async def ajudge_run(
         UserError: a mistake, or a run that cannot be judged.
         SpecError: a mistake in the rubric or in the judge's file.
     """
+    if people is not None:
+        check_file(people)  # before anything is paid for
     tell, say = on_stage or (lambda name: None), on_message or _LOGGER.warning
     tell("planning")
     run = run if isinstance(run, Run) else Run(run)
     known = asking.as_judge(judge, by=by, set_values=set_values, provider=provider)
     checked = rubric if isinstance(rubric, Rubric) else load_rubric(rubric)
-    work = _Work(run, known, checked, baseline, tasks)
+    work = Commission(run, known, checked, baseline, tasks)
     price = asking.price_of(known)
     with _alone(run):
         handle = work.begin()
@@ -125,7 +122,7 @@ async def ajudge_run(
                 stage("asking")
                 await work.ask(handle, price, store, provider, on_event, on_progress, stage)
             stage("analysing")
-            write_judge_report(run.path)
+            write_judge_report(run.path, people)
             if analysis:
                 _conclude(run)
             update_status(handle, stage="done")
@@ -133,203 +130,6 @@ async def ajudge_run(
             _ended_early(handle, error)
             raise
     return handle
-
-
-class _Work:
-    """One judge, one rubric, one run."""
-
-    def __init__(
-        self, run: Run, judge: Judge, rubric: Rubric, baseline: str | None, tasks: Sequence[str]
-    ) -> None:
-        self.run, self.judge, self.rubric = run, judge, rubric
-        self.responses = run.path / "responses.parquet"
-        if not self.responses.is_file():
-            raise UserError(
-                f"{run.path.name} has no responses yet (state: {run.status.get('state')}); "
-                "run the spec again to finish it"
-            )
-        self.plan: Plan = plan_of(run)
-        if self.plan.spec.experiment.race is not None:
-            raise UserError(
-                f"{run.path.name} is a race: what it asked depends on the scores it raced by; "
-                "judge a run with 'design: full'"
-            )
-        self.baseline = self._checked_baseline(baseline) if rubric.pairs else ""
-        self.versus = "" if self.baseline in ("", run.analysis.baseline) else self.baseline
-        self.tasks = self._judgeable(tasks)
-
-    def _checked_baseline(self, baseline: str | None) -> str:
-        from promptlab.errors import UnknownName
-
-        names = [c.id for c in self.plan.conditions]
-        chosen = baseline or self.run.analysis.baseline
-        if chosen not in names:
-            raise UnknownName("condition", chosen, names, f"conditions: {', '.join(names)}")
-        if len(names) < 2:
-            raise UserError(f"pairs need another condition beside '{chosen}'")
-        return chosen
-
-    def _judgeable(self, wanted: Sequence[str]) -> frozenset[str]:
-        """Tasks whose answers are texts: a choice by log-probability is none."""
-        from fnmatch import fnmatchcase
-
-        from promptlab.errors import UnknownName
-
-        plan, known = self.plan, list(self.plan.draws)
-        for pattern in wanted:
-            if not any(fnmatchcase(task, pattern) for task in known):
-                raise UnknownName("task", pattern, known, f"tasks: {', '.join(known)}")
-        chosen = frozenset(
-            task
-            for task in known
-            if (not wanted or any(fnmatchcase(task, pattern) for pattern in wanted))
-            and not any(plan.by_logprob(model, task) for model in plan.models)
-        )
-        if not chosen:
-            raise UserError(
-                f"{self.run.path.name} has no answers in words: its tasks are graded by the "
-                "log-probabilities of their choices"
-            )
-        return chosen
-
-    def inquiries(self) -> Iterator[Inquiry]:
-        """Everything there is to ask, drawn anew each time."""
-        return inquiries(
-            *(self.plan, self.responses, self.rubric, self.judge),
-            baseline=self.baseline,
-            tasks=self.tasks,
-        )
-
-    def _baselines(self) -> Iterator[Answer]:
-        if not self.rubric.pairs:
-            return iter(())
-        found = answers_of(self.plan, self.responses, self.tasks)
-        return (answer for answer in found if answer.condition == self.baseline)
-
-    def begin(self) -> Judging:
-        """Lay out the folder: what is asked is on disk before anything is asked."""
-        card, rubric, judge = self.rubric.card, self.rubric, self.judge
-        names = [rubric.decisive, *(c.name for c in rubric.criteria)]
-        facts = {
-            "rubric": {
-                "name": rubric.name,
-                "version": card.version,
-                "sha256": rubric.digest,
-                "source": card.source,
-                "pairs": rubric.pairs,
-                "truncated": card.truncated,
-                "criteria": {
-                    c.name: {"labels": list(c.labels), "ordered": c.ordered}
-                    for c in rubric.criteria
-                },
-                "overall": card.overall.model_dump() if card.overall else None,
-            },
-            "judge": asking.described(judge),
-            "baseline": self.baseline,
-            "tasks": sorted(self.tasks),
-            "protocols": [
-                protocol(rubric, n, judge.label, self.versus) for n in dict.fromkeys(names)
-            ],
-            "answers": answers_digest(self.run.path),
-        }
-        folder = self.run.path / "judges" / folder_name(facts)
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            before = Judging(folder).facts if (folder / "judging.json").is_file() else {}
-            created = before.get("created") or datetime.now(UTC).isoformat(timespec="microseconds")
-            write_private(folder / "rubric.yaml", rubric.document.text.encode())
-            write_json(folder / "judging.json", {**facts, "created": created})
-        except OSError as error:
-            raise UserError(f"cannot write in {folder}: {error.strerror or error}") from None
-        handle = Judging(folder)
-        spent = {label: asdict(s) for label, s in spent_before(handle).items()}
-        planned = sum(1 for _ in self.inquiries())
-        budget = asking.budget_of(judge)
-        write_json(
-            folder / "status.json",
-            {
-                "state": "running",
-                "planned": planned,
-                "spent": spent,
-                "budget": None,
-                "budget_of": {judge.label: asdict(budget)} if budget else {},
-            },
-        )
-        return handle
-
-    async def ask(
-        self,
-        handle: Judging,
-        price: tuple[float, float] | None,
-        mode: StoreMode,
-        provider: Provider | None,
-        on_event: Callable[[Event], None] | None,
-        on_progress: OnProgress | None,
-        stage: Callable[[str], None],
-    ) -> None:
-        """Get the replies and write the tables."""
-        started, label, outcome = time.monotonic(), self.judge.label, Outcome()
-        total = sum(1 for _ in asking.asks(self.inquiries(), self.judge))
-        tally = Tally({label: total}, {label: price}, {})
-        spent = spent_before(handle)
-        journal = SpentJournal(handle.path / "spent.jsonl") if self.judge.spec.budget else None
-
-        def heard(event: Event) -> None:
-            tally.event(event)
-            if journal is not None and event.kind in _SPENDING:
-                journal.add(event.model, outcome.spent[event.model])
-            if on_event is not None:
-                on_event(event)
-
-        with Store(settings.store_path(), mode=mode) as store:
-            async with watching(handle, tally, outcome, journal, on_progress) as log:
-                await execute(
-                    {label: asking.asks(self.inquiries(), self.judge)},
-                    store=store,
-                    provider_for=(lambda _: provider)
-                    if provider is not None
-                    else asking.provider_of(self.judge),
-                    options=asking.options(self.judge, price, spent),
-                    on_event=heard,
-                    on_log=log,
-                    outcome=outcome,
-                )
-            stage("writing")
-            counts = write_judged(
-                self.inquiries(),
-                self._baselines(),
-                rubric=self.rubric,
-                judge=self.judge,
-                versus=self.versus,
-                store=store,
-                failures=outcome.failures,
-                folder=handle.path,
-            )
-        update_status(handle, **_status(outcome, counts, price, time.monotonic() - started))
-
-
-def _status(
-    outcome: Outcome,
-    counts: Mapping[str, int],
-    price: tuple[float, float] | None,
-    wall_s: float,
-) -> dict[str, Any]:
-    unfinished = sum(counts.get(status, 0) for status in ("error", "missing", "empty"))
-    asked = [c for c in outcome.models.values() if c.answered]
-    cost = None
-    if price is not None:
-        cost = sum(
-            (price[0] * c.prompt_tokens + price[1] * c.completion_tokens for c in asked), 0.0
-        )
-    return {
-        "state": "incomplete" if unfinished or outcome.stopped else "complete",
-        "responses": dict(counts),
-        "asked": sum(c.answered for c in asked),
-        "from_store": sum(c.from_store + c.shared for c in outcome.models.values()),
-        "cost_usd": cost if asked else 0.0,
-        "stopped": {label: asdict(stop) for label, stop in outcome.stopped.items()},
-        "wall_s": round(wall_s, 3),
-    }
 
 
 @contextmanager

@@ -188,6 +188,31 @@ def test_agreement_edges() -> None:
         pa.intraclass_correlations([[1, 1], [2, 2]])
 
 
+@pytest.mark.parametrize(
+    "ratings",
+    [
+        [[1, 5], [5, 1], [2, 4]],
+        [[1, 5], [5, 1]],  # also no difference between raters
+        [[1, 2, 6], [6, 2, 1], [3, 3, 3], [2, 6, 1]],
+        [[0.1, 0.3], [0.3, 0.1], [0.15, 0.25]],  # equal means up to rounding
+    ],
+)
+def test_targets_with_equal_means_have_no_reliability_of_their_mean(
+    ratings: list[list[float]],
+) -> None:
+    found = pa.intraclass_correlations(ratings)
+    k = len(ratings[0])
+    for name in ("ICC1", "ICC3"):
+        assert found[name].estimate == pytest.approx(-1 / (k - 1))
+        assert (found[name].f, found[name].pvalue) == (0, 1)
+    for name in ("ICC1k", "ICC2k", "ICC3k"):
+        assert math.isnan(found[name].estimate)
+        assert "do not differ between targets" in str(found[name])
+    for result in found.values():
+        assert math.isnan(result.estimate) or result.estimate < 0
+        assert not any(map(math.isinf, result.interval))
+
+
 def test_logistic_models_refuse_what_has_no_answer() -> None:
     items, conditions = [1, 1, 2, 2], ["a", "b", "a", "b"]
     with pytest.raises(UserError, match="infinite"):

@@ -189,6 +189,9 @@ def test_people_rate_a_blinded_sheet(run: Run, tmp_path: Path) -> None:
     n = write_sheet(plan_of(run), run.path / "responses.parquet", rubric, sheet)
     table = pd.read_csv(sheet)
     assert len(table) == n == 18
+    assert set(table["task_instruction"]) == {"Answer the following question in a few sentences."}
+    with pytest.raises(UserError, match=r"may hold ratings; name another file: --sheet .*-2\.csv"):
+        write_sheet(plan_of(run), run.path / "responses.parquet", rubric, sheet)
     assert not {"condition", "model", "item_id"} & set(table.columns)
     answers = judging.judgements().query("criterion == 'performance'")
     from promptlab.judges.bias import PLACE
@@ -201,13 +204,14 @@ def test_people_rate_a_blinded_sheet(run: Run, tmp_path: Path) -> None:
         )
     }
     filled = [
-        table.assign(rater=rater, performance=table["answer_id"].map(said) - milder)
+        table.assign(rater=rater, performance=(table["answer_id"].map(said) - milder).clip(lower=1))
         for rater, milder in (("ann", 0), ("bob", 1))
     ]
     pd.concat(filled).to_csv(sheet, index=False)
     found = judge_report(run.path, sheet).query("topic == 'people'")
     by_name = found.set_index(["judge", "statistic"])["estimate"]
-    assert by_name["mock/words", "mean_difference"] == pytest.approx(0.5)
+    above = answers["rating"].gt(1).mean()  # bob is one milder where that is on the scale
+    assert by_name["mock/words", "mean_difference"] == pytest.approx(0.5 * above)
     assert 0 < by_name["", "krippendorff_alpha"] < 1
     (tmp_path / "bad.csv").write_text("rater,answer_id,performance\nann,000000000000,3\n")
     with pytest.raises(UserError, match="no judge was asked about"):
