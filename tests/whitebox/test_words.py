@@ -103,3 +103,10 @@ def test_taking_the_added_words_away_gives_the_original(
     added = added_words(words, original)
     assert len(added) == len(stimulus)
     assert [w for i, w in enumerate(words) if i not in added] == original
+
+
+def test_words_of_the_original_between_added_ones_are_common_where_it_is_not_one_stretch() -> None:
+    original = ["Write", "it.", "Input:", "x"]
+    words = ["Please", "write:", "Write", "it.", "Q:", "x", "A:"]
+    assert added_words(words, original, one_stretch=False) == {0, 1, 4, 6}
+    assert added_words(words, original) == set(range(7))
