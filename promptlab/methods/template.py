@@ -26,7 +26,8 @@ VARIABLES = {
     "input": "the item's input",
     "demonstrations": "solved examples with `.input` and `.output`; empty in zero-shot cells",
     "stimulus": "the stimulus' text; empty without one",
-    "choices": "the item's choices in their own order; empty for open answers",
+    "choices": "the item's choices, in an order that does not say which is right; empty for open "
+    "answers",
     "task": "id of the task",
 }
 """What a template can use. An item's answers are not among it."""

@@ -23,7 +23,7 @@ from promptlab.errors import UserError
 from promptlab.files import slug
 from promptlab.report import dossier_rows as rows
 from promptlab.report import pictures
-from promptlab.report.dossier_words import not_asked, quotable, settings_sentence
+from promptlab.report.dossier_words import depends, not_asked, quotable, settings_sentence
 from promptlab.report.page import rendered
 from promptlab.report.tables import Table
 from promptlab.report.tex import tex
@@ -374,7 +374,10 @@ def _context(
         "protocol_about": dossier.recipe.protocol(dossier.protocol).description
         if dossier.protocol
         else "These runs were not made by the recipe; what follows is read from them.",
-        "quotable": quotable(dossier.findings, dossier.evidence, paper.short),
+        "quotable": [
+            *quotable(dossier.findings, dossier.evidence, paper.short),
+            *depends(dossier.flips),
+        ],
         "settings": settings_sentence(dossier.evidence),
         "claims": rows.claim_rows(dossier.findings),
         "findings": dossier.findings,

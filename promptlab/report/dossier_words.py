@@ -10,7 +10,7 @@ from promptlab.analysis.papers import Evidence, Finding, Setting, as_published
 from promptlab.report import numbers as say
 from promptlab.report.dossier_rows import SUITES
 
-__all__ = ["not_asked", "quotable", "settings_sentence"]
+__all__ = ["depends", "not_asked", "quotable", "settings_sentence"]
 
 
 def quotable(findings: Sequence[Finding], evidence: Evidence, short: str) -> list[str]:
@@ -58,6 +58,17 @@ def _benchmark(evidence: Evidence, benchmark: str) -> list[str]:
             f"The average stimulus scores {more if points else 'as much as'} the original."
         )
     return found
+
+
+def depends(flips: Sequence[tuple[str, Finding, Finding]]) -> list[str]:
+    """How many verdicts depend on the scoring; nothing where none does."""
+    claims = {first.claim.id for _, first, _ in flips}
+    if not claims:
+        return []
+    verb = "changes" if len(claims) == 1 else "change"
+    return [
+        f"{say.plural(len(claims), 'verdict')} {verb} if the same answers are scored otherwise."
+    ]
 
 
 def settings_sentence(evidence: Evidence) -> str:
