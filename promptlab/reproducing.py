@@ -167,13 +167,12 @@ def write_dossier(
             parts, recipe.paper.library, protocol=name, missing=missing, importance=shares
         )
 
-    others = {f"read by the scorer {second}": under(second)} if second else {}
-    others["with answers that have no score counted as wrong"] = under(None, "as_wrong")
     dossier = Dossier(
         recipe=recipe,
         protocol=protocol if all(run.name in recipe.made for run in runs) else "",
         evidence=under(None),
-        others=others,
+        as_wrong=under(None, "as_wrong"),
+        second=(f"read by the scorer {second}", under(second)) if second else None,
         judged={
             c.protocol: under(f"{c.protocol}@{judge}" if judge else c.protocol)
             for c in recipe.claims

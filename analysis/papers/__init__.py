@@ -21,7 +21,7 @@ from promptlab.analysis.papers.tables import (
     temperature_table,
     truthfulness_table,
 )
-from promptlab.analysis.papers.verdicts import judge
+from promptlab.analysis.papers.verdicts import judge, settled
 
 __all__ = [
     "Claim",
@@ -38,6 +38,7 @@ __all__ = [
     "main_table",
     "model_table",
     "read_published",
+    "settled",
     "shots_table",
     "stimulus_table",
     "task_means",

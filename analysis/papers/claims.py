@@ -80,6 +80,7 @@ class Finding:
         control_upper: end of its 95 % interval, over tasks.
         estimand: what `estimate` is.
         settings: what was averaged over.
+        n_settings: how many.
         n_tasks: tasks.
         n_items: items, over settings.
     """
@@ -99,6 +100,7 @@ class Finding:
     control_upper: float = math.nan
     estimand: str = ""
     settings: str = ""
+    n_settings: int = 0
     n_tasks: int = 0
     n_items: int = 0
 

@@ -33,7 +33,11 @@ from promptlab.analysis.papers.settings import Setting
 from promptlab.analysis.results import Result
 from promptlab.errors import UnknownName
 
-__all__ = ["STATISTICS", "judge"]
+__all__ = ["STATISTICS", "judge", "settled"]
+
+_ENOUGH_TO_CHOOSE = 20
+"""Items a task on average below which the best stimulus cannot be told from the others, so that a
+small gain of the chosen one rules out nothing. A judgement: the papers have 100."""
 
 
 def judge(claim: Claim, evidence: Evidence, *, seed: int = 0) -> Finding:
@@ -55,6 +59,25 @@ def judge(claim: Claim, evidence: Evidence, *, seed: int = 0) -> Finding:
     if claim.statistic not in STATISTICS:
         raise UnknownName("statistic", claim.statistic, STATISTICS)
     return STATISTICS[claim.statistic](claim, evidence, seed)
+
+
+def settled(found: Finding, as_wrong: Finding) -> Finding:
+    """A verdict that holds also where answers without a score count as wrong.
+
+    Args:
+        found: without those answers.
+        as_wrong: the same claim with them.
+
+    Returns:
+        `cannot tell` where the two differ.
+    """
+    if found.verdict in ("cannot tell", as_wrong.verdict) or not as_wrong.n_tasks:
+        return found
+    why = (
+        f"It depends on answers that have no score. Without them: {found.why} Counted as wrong: "
+        f"{as_wrong.why}"
+    )
+    return replace(found, verdict="cannot tell", why=why)
 
 
 @dataclass(frozen=True)
@@ -310,7 +333,7 @@ def _controlled(found: Finding, against: TaskMeans) -> Finding:
 
 def _described(found: Finding, settings: Sequence[Setting]) -> Finding:
     names = [f"{s.model} {s.label}" for s in settings]
-    return replace(found, settings="; ".join(dict.fromkeys(names)))
+    return replace(found, settings="; ".join(dict.fromkeys(names)), n_settings=len(settings))
 
 
 def _concluded(found: Finding, settings: Sequence[Setting], lacking: str = "") -> Finding:
@@ -336,6 +359,13 @@ def _verdict(found: Finding) -> tuple[Verdict, str]:
     if math.isnan(found.lower) or math.isnan(found.upper):
         return "cannot tell", "The answers allow no interval."
     if found.upper < claim.published:
+        items = found.n_items / max(1, found.n_settings) / max(1, found.n_tasks)
+        if claim.statistic == "gain_of_best" and items < _ENOUGH_TO_CHOOSE:
+            return (
+                "cannot tell",
+                f"{items:.0f} items a task are too few to choose a stimulus by: the chosen one "
+                f"gains {interval}, and a better choice might gain more.",
+            )
         smaller = "There is an effect, but a smaller one" if found.lower > 0 else "No such effect"
         return (
             "not reproduced",

@@ -49,7 +49,8 @@ class Dossier:
         recipe: of the paper.
         protocol: which of its protocols was followed; empty where the recipe did not make the runs.
         evidence: the runs' scores under the protocol of scoring that decides.
-        others: the same answers scored otherwise, by what is done in words.
+        as_wrong: the same with answers that have no score counted as wrong.
+        second: the same answers under a second way of scoring, and what is done in words; or None.
         judged: evidence for claims about a scoring protocol of their own, by its name.
         runs: the runs.
         published: the paper's values.
@@ -58,7 +59,8 @@ class Dossier:
     recipe: Recipe
     protocol: str
     evidence: Evidence
-    others: Mapping[str, Evidence]
+    as_wrong: Evidence
+    second: tuple[str, Evidence] | None
     judged: Mapping[str, Evidence]
     runs: Sequence[Run]
     published: pd.DataFrame
@@ -67,27 +69,29 @@ class Dossier:
     def findings(self) -> list[Finding]:
         """Every claim with its verdict."""
         return [
-            papers.judge(c, self.judged[c.protocol] if c.protocol else self.evidence)
-            for c in self.recipe.claims
+            papers.judge(claim, self.judged[claim.protocol])
+            if claim.protocol
+            else papers.settled(
+                papers.judge(claim, self.evidence), papers.judge(claim, self.as_wrong)
+            )
+            for claim in self.recipe.claims
         ]
 
     @cached_property
-    def otherwise(self) -> dict[str, list[Finding]]:
-        """Claims without a scoring protocol of their own, scored otherwise."""
-        claims = [c for c in self.recipe.claims if not c.protocol]
-        return {
-            words: [papers.judge(claim, evidence) for claim in claims]
-            for words, evidence in self.others.items()
-        }
+    def second_findings(self) -> list[Finding]:
+        """Claims without a scoring protocol of their own under the second one."""
+        if self.second is None:
+            return []
+        evidence = self.second[1]
+        return [papers.judge(c, evidence) for c in self.recipe.claims if not c.protocol]
 
     @cached_property
-    def flips(self) -> list[tuple[str, Finding, Finding]]:
-        """(in words, finding, the other finding) where other scoring gives another verdict."""
+    def flips(self) -> list[tuple[Finding, Finding]]:
+        """(finding, under the second scoring) where that gives another verdict."""
         known = {f.claim.id: f for f in self.findings if f.n_tasks}
         return [
-            (words, known[other.claim.id], other)
-            for words, findings in self.otherwise.items()
-            for other in findings
+            (known[other.claim.id], other)
+            for other in self.second_findings
             if other.n_tasks
             and other.claim.id in known
             and other.verdict != known[other.claim.id].verdict
@@ -114,8 +118,8 @@ class Dossier:
                 }
             ),
         }
-        for words, findings in self.otherwise.items():
-            found[f"claims_{slug(words)}"] = papers.claims_frame(findings)
+        if self.second_findings:
+            found["claims_second_scoring"] = papers.claims_frame(self.second_findings)
         return found
 
 
@@ -382,7 +386,7 @@ def _context(
         "claims": rows.claim_rows(dossier.findings),
         "findings": dossier.findings,
         "flips": dossier.flips,
-        "scorings": list(dossier.others),
+        "second": dossier.second[0] if dossier.second else "",
         "shown": shown,
         "figures": drawn,
         "statuses": rows.statuses(dossier.published, used),

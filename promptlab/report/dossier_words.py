@@ -60,15 +60,13 @@ def _benchmark(evidence: Evidence, benchmark: str) -> list[str]:
     return found
 
 
-def depends(flips: Sequence[tuple[str, Finding, Finding]]) -> list[str]:
+def depends(flips: Sequence[tuple[Finding, Finding]]) -> list[str]:
     """How many verdicts depend on the scoring; nothing where none does."""
-    claims = {first.claim.id for _, first, _ in flips}
-    if not claims:
+    if not flips:
         return []
-    verb = "changes" if len(claims) == 1 else "change"
-    return [
-        f"{say.plural(len(claims), 'verdict')} {verb} if the same answers are scored otherwise."
-    ]
+    verb = "changes" if len(flips) == 1 else "change"
+    verdicts = say.plural(len(flips), "verdict")
+    return [f"{verdicts} {verb} if the same answers are read by the other published scorer."]
 
 
 def settings_sentence(evidence: Evidence) -> str:

@@ -215,6 +215,36 @@ def test_few_shot_advantage_is_a_difference_of_gains() -> None:
     assert papers.judge(claim(**both), apart).why.startswith("Not run")
 
 
+def test_a_verdict_that_hangs_on_missing_answers_is_none() -> None:
+    whole = part(tasks=20, items=60, effect=0.15)
+    stimulus = whole.scores["condition"].isin(STIMULI)
+    wrong = stimulus & (whole.scores["score"] == 0) & (whole.scores.index % 3 == 0)
+    lost = stimulus & (whole.scores.index % 5 == 0)
+    asked = claim(statistic="gain_of_average")
+
+    def verdict(cells: pd.Series) -> tuple[str, str, str]:
+        scores = whole.scores.assign(score=whole.scores["score"].mask(cells))
+        given = replace(whole, scores=scores)
+        first, second = (
+            papers.judge(asked, papers.gather([given], "emotionprompt", missing=how))
+            for how in ("drop_pair", "as_wrong")
+        )
+        return first.verdict, second.verdict, papers.settled(first, second).verdict
+
+    assert verdict(wrong) == ("reproduced",) * 3
+    first, second, settled = verdict(lost)
+    assert (first, settled) == ("reproduced", "cannot tell")
+    assert second != "reproduced"
+
+
+def test_few_items_rule_out_no_best_stimulus() -> None:
+    found = papers.judge(
+        claim(), papers.gather([part(items=5, tasks=40, noisy=0.02)], "emotionprompt")
+    )
+    assert found.upper < 8
+    assert (found.verdict, "too few to choose" in found.why) == ("cannot tell", True)
+
+
 def test_a_mean_over_settings_takes_all_of_them() -> None:
     asked = claim(shots=("zero", "few"))
     zero, few = part(seed=1, effect=0.1), part(seed=2, effect=0.2, shots=5)
