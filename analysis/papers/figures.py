@@ -210,7 +210,7 @@ def temperatures(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         _open(style.INK, "best per task"),
         _open(_CONTROL, "the same without any effect", "_"),
     ]
-    marks.legend_below(ax, [*handles, *more])
+    marks.legend_below(ax, [*handles, *more], columns=2)
     return ax
 
 

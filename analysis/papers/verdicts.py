@@ -80,6 +80,13 @@ def settled(found: Finding, as_wrong: Finding) -> Finding:
     return replace(found, verdict="cannot tell", why=why)
 
 
+_PLAIN = {
+    "one value: no interval": "there is one task",
+    "degenerate: zero variance": "the differences are all the same",
+}
+"""Notes of results in the words of a dossier."""
+
+
 @dataclass(frozen=True)
 class _Asked:
     """The settings that a claim is about, of the models that have most of them.
@@ -314,7 +321,7 @@ def _measured(found: Finding, result: Result) -> Finding:
         estimate=100 * result.estimate,
         lower=100 * lower,
         upper=100 * upper,
-        why=f"No interval: {result.note}." if result.note else "",
+        why=f"No interval: {_PLAIN.get(result.note, result.note)}." if result.note else "",
     )
 
 

@@ -91,7 +91,7 @@ def answer_rows(table: pd.DataFrame) -> Table:
     rows = [
         Row(
             (
-                _setting(r),
+                _setting(r) + _role(r),
                 say.count(r["planned"]),
                 say.count(r["scored"]),
                 say.count(r["cut_off"]),
@@ -108,6 +108,12 @@ def answer_rows(table: pd.DataFrame) -> Table:
         *("Items that count", "Tasks that count"),
     )
     return Table(columns, "lrrrrrr", rows)
+
+
+def _role(row: Any) -> str:
+    """What tells a setting of another table from that of the main table."""
+    temperature = f", temperature {row['temperature']:g}" if row["temperature"] else ""
+    return f", {row['role']}{temperature}" if row["role"] == "combinations" else temperature
 
 
 def main_rows(ours: pd.DataFrame, published: pd.DataFrame) -> Table:
