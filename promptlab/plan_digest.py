@@ -58,7 +58,7 @@ def _written(experiment: Experiment) -> dict[str, Any]:
             **dict.fromkeys((*_HOW_TO_ASK, *unused), True),
             "models": {"__all__": set(_HOW_TO_ASK_ONE)},
             "analysis": {"registration"},
-            **({"scoring": {"truncated"}} if experiment.scoring.truncated == "skip" else {}),
+            **({"scoring": {"incomplete"}} if experiment.scoring.incomplete == "skip" else {}),
         },
     )
     written["conditions"] = [_as_before(c) for c in written["conditions"]]

@@ -73,8 +73,10 @@ class RaceAsks:
         if ask.follow_up is not None and response.status in _CONTINUED:
             return  # the second call decides, and has taken its place
         metrics, primary = self._plan.protocols(ask.tag.task)
-        truncated = self._plan.spec.experiment.scoring.truncated
-        (score,) = score_response(item, response, {primary: metrics[primary]}, truncated=truncated)
+        incomplete = self._plan.spec.experiment.scoring.incomplete
+        (score,) = score_response(
+            item, response, {primary: metrics[primary]}, incomplete=incomplete
+        )
         value = math.nan if score.value is None else score.value
         key = (ask.tag.task, ask.tag.condition, item.item_id)
         self._values[panel].setdefault(key, []).append(value)

@@ -116,9 +116,9 @@ class ScoringSpec(Strict):
     """Protocol that decides, where a task has it; each task's first otherwise."""
     choices: Literal["auto", "logprob", "text"] = "auto"
     """Grade multiple choice by log-probability where the model gives them (auto), or say which."""
-    truncated: Literal["skip", "score"] = "skip"
-    """An answer that the token limit cut off has no score (skip), or counts as it stands (score),
-    as in the papers' code."""
+    incomplete: Literal["skip", "score"] = "skip"
+    """Answers that the token limit cut off, and empty ones, have no score (skip), or count as they
+    stand (score), as in the papers' code."""
 
 
 def _with_id(value: Any) -> Any:

@@ -216,7 +216,7 @@ def write_scores(plan: Plan, responses: Path, path: Path) -> int:
     }
     two_steps = {c.id for c in plan.conditions if plan.has_second_call(c)}
     suites = {task: task.split("/", 1)[0] for task in plan.draws}
-    truncated = plan.spec.experiment.scoring.truncated
+    incomplete = plan.spec.experiment.scoring.incomplete
     with row_writer(path, score_schema()) as table:
         for row in read_rows(responses, _SCORED, ABSENT):
             model, task, condition, shots, wording, replicate, item_id, step, status = row[:9]
@@ -226,7 +226,9 @@ def write_scores(plan: Plan, responses: Path, path: Path) -> int:
             cell = (model, suites[task], task, condition, shots, wording, replicate, item_id)
             method = methods[model, task]
             answer = response_of(**dict(zip(_ANSWER, row[_CELL:], strict=True)))
-            for score in score_response(items[task][item_id], answer, metrics, truncated=truncated):
+            for score in score_response(
+                items[task][item_id], answer, metrics, incomplete=incomplete
+            ):
                 table.add(
                     *cell,
                     score.protocol,

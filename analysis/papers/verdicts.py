@@ -128,10 +128,15 @@ def _listed(kinds: Iterable[tuple[str, str]]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def _not_run(claim: Claim) -> Finding:
-    kinds = _listed(product(claim.shots, claim.base))
-    why = claim.needs or f"it takes {claim.benchmark}, {kinds}"
-    return Finding(claim=claim, verdict="cannot tell", why=f"Not run: {why}.")
+def _not_run(claim: Claim, evidence: Evidence) -> Finding:
+    wanted = list(product(claim.shots, claim.base))
+    empty = [s for s in evidence.incomplete if s.benchmark == claim.benchmark and s.role == "main"]
+    lost = list(dict.fromkeys(_kind(s) for s in empty if _kind(s) in wanted))
+    if lost:
+        why = f"No item has a score under the original and every stimulus: {_listed(lost)}."
+    else:
+        why = f"Not run: {claim.needs or f'it takes {claim.benchmark}, {_listed(wanted)}'}."
+    return Finding(claim=claim, verdict="cannot tell", why=why)
 
 
 def _gain_of_best(claim: Claim, evidence: Evidence, seed: int) -> Finding:
@@ -145,7 +150,7 @@ def _gain_of_average(claim: Claim, evidence: Evidence, seed: int) -> Finding:
 def _gain(claim: Claim, evidence: Evidence, seed: int, of: Of) -> Finding:
     asked = _asked(claim, evidence)
     if not asked.settings:
-        return _not_run(claim)
+        return _not_run(claim, evidence)
     settings = shared_tasks(asked.settings)
     if not settings:
         why = "The settings of the claim have no task in common."
@@ -200,7 +205,7 @@ def _over_method(claim: Claim, evidence: Evidence, seed: int) -> Finding:
     asked = _asked(claim, evidence)
     settings = [s for s in asked.settings if claim.method in s.methods]
     if not settings:
-        return _not_run(claim)
+        return _not_run(claim, evidence)
     found = _estimated(
         claim,
         settings,
@@ -215,12 +220,12 @@ def _few_shot_advantage(claim: Claim, evidence: Evidence, seed: int) -> Finding:
     del seed
     asked = _asked(claim, evidence)
     if asked.lacking or not asked.settings:
-        return _not_run(claim)
+        return _not_run(claim, evidence)
     settings = shared_tasks(asked.settings)
     groups = dict.fromkeys((s.model, s.base) for s in settings)
     each = [shots_means([s for s in settings if (s.model, s.base) == key]) for key in groups]
     if not each or not each[0].units:
-        return _not_run(claim)
+        return _not_run(claim, evidence)
     found = _measured(
         Finding(
             claim=claim,
@@ -240,7 +245,7 @@ def _tasks_with_larger_share(claim: Claim, evidence: Evidence, seed: int) -> Fin
     del seed
     table = evidence.importance
     if table is None or not len(table):
-        return _not_run(claim)
+        return _not_run(claim, evidence)
     above, below = int((table["lower"] > 0.5).sum()), int((table["upper"] < 0.5).sum())
     n, of = len(table), claim.of or len(table)
     needed = math.ceil(claim.published / of * n - 1e-9)

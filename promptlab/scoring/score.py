@@ -4,9 +4,9 @@ What becomes of a response that is not plain text with an answer:
 
 * A failed, refused or filtered response is not scored: value None, status as it came.
 * One cut off by the token limit is not scored, unless the part that the metric reads was complete
-  (`promptlab.scoring.truncation`), or cut answers are to be scored as they stand; then it counts
-  like any other, with status `ok`.
+  (`promptlab.scoring.truncation`); then it counts like any other, with status `ok`.
 * A reply of nothing but blanks is `empty`, whatever the provider called it.
+* Where incomplete answers are to be scored, these two are, as they stand, with status `ok`.
 * A reply in which no answer is found, such as no choice or several, is an answer, and a wrong one:
   value 0, status `ok`. It says something about the model, not about the line to it.
 * A metric that this reply cannot be scored under (MC2 without log-probabilities) gives value None
@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import lru_cache
 from typing import Literal
 
@@ -38,7 +37,7 @@ def score_response(
     response: Response,
     protocols: Mapping[str, str],
     extract: str = "whole",
-    truncated: Literal["skip", "score"] = "skip",
+    incomplete: Literal["skip", "score"] = "skip",
 ) -> list[Score]:
     """Scores of one response, one for each protocol, in the order of `protocols`.
 
@@ -49,27 +48,29 @@ def score_response(
         response: what came back.
         protocols: metric's name by protocol.
         extract: how the answer is read out of the text (`promptlab.scoring.extraction.HOWS`).
-        truncated: what becomes of a text that was cut off.
+        incomplete: what becomes of a text that was cut off, or is empty.
 
     Raises:
         UnknownName: no such metric or way of extraction.
         UserError: the item lacks what a metric needs.
         ValueError: there are not as many log-probabilities as choices.
     """
-    if truncated == "score" and response.status == "truncated":
-        response = replace(response, status="ok")
     scores = []
     for protocol, name in protocols.items():
         metric = _metric(name)
         if response.choice_logprobs and metric.score_logprobs is not None:
             scores.append(_by_logprob(item, response, protocol, metric))
         else:
-            scores.append(_by_text(item, response, protocol, metric, extract))
+            scores.append(_by_text(item, response, protocol, metric, extract, incomplete))
     return scores
 
 
-def _by_text(item: Item, response: Response, protocol: str, metric: Metric, how: str) -> Score:
+def _by_text(
+    item: Item, response: Response, protocol: str, metric: Metric, how: str, incomplete: str
+) -> Score:
     status = _status(response, metric, how)
+    if incomplete == "score" and status in ("truncated", "empty"):
+        status = "ok"
     if status != "ok":
         return Score(protocol, metric.name, "text", None, status, "")
     answer = extract_answer(response.text, how, item) or ""

@@ -64,16 +64,20 @@ def test_a_truncated_answer_counts_where_it_was_complete() -> None:
     assert (whole_reply.value, whole_reply.status) == (None, "truncated")
 
 
-def test_a_cut_answer_can_be_scored_as_it_stands() -> None:
-    response = Response("truncated", "positive and so", finish_reason="length")
-    (skipped,) = score_response(GOLD, response, {"np": "np_sentiment"})
-    (scored,) = score_response(GOLD, response, {"np": "np_sentiment"}, truncated="score")
-    assert (skipped.value, skipped.status) == (None, "truncated")
-    assert (scored.value, scored.status) == (1.0, "ok")
-    (empty,) = score_response(
-        GOLD, Response("truncated", " "), {"np": "np_sentiment"}, truncated="score"
-    )
-    assert (empty.value, empty.status) == (None, "empty")
+def test_incomplete_answers_can_be_scored_as_they_stand() -> None:
+    for response, value in (
+        (Response("truncated", "positive and so", finish_reason="length"), 1.0),
+        (Response("empty", ""), 0.0),
+        (Response("ok", " "), 0.0),
+    ):
+        (skipped,) = score_response(GOLD, response, {"np": "np_sentiment"})
+        (scored,) = score_response(GOLD, response, {"np": "np_sentiment"}, incomplete="score")
+        assert (skipped.value, skipped.status) == (None, response.status.replace("ok", "empty"))
+        assert (scored.value, scored.status) == (value, "ok")
+    failed = Response("error", "", error="no line")
+    assert one(failed).status == "error"
+    (score,) = score_response(GOLD, failed, {"np": "np_sentiment"}, incomplete="score")
+    assert (score.value, score.status) == (None, "error")
 
 
 def test_other_extractions_of_a_truncated_answer() -> None:
