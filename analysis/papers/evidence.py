@@ -71,7 +71,7 @@ class Evidence:
     @property
     def models(self) -> tuple[str, ...]:
         """Labels of the models, in order."""
-        return tuple(dict.fromkeys(s.model for s in self.settings))
+        return tuple(dict.fromkeys(s.model for s in (*self.settings, *self.incomplete)))
 
     def where(
         self,
@@ -139,8 +139,6 @@ def gather(
         )
     _one_temperature(found)
     whole = tuple(s for s in found if s.tasks)
-    if not whole and protocol is None:
-        raise UserError("no item has a score under the original and every stimulus")
     incomplete = tuple(s for s in found if not s.tasks)
     return Evidence(whole, library, protocol or "primary", incomplete, importance)
 

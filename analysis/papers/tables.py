@@ -126,7 +126,9 @@ def model_table(evidence: Evidence) -> pd.DataFrame:
                 "n_tasks": len(s.tasks),
             }
         )
-    return _frame(rows, ("model", "benchmark", "shots", "base", "average_gain", "best_gain"))
+    return _frame(
+        rows, ("model", "size", "benchmark", "shots", "base", "average_gain", "best_gain")
+    )
 
 
 def _chosen(setting: Setting) -> tuple[float, float, float]:

@@ -86,6 +86,8 @@ def test_only_an_earlier_dossier_is_replaced(
 def test_a_single_part_of_another_table_makes_a_dossier(
     promptlab: Run, own: Path, tmp_path: Path
 ) -> None:
+    with (own / "published.csv").open("a") as file:
+        file.write("models,b,zero,human,13B,m,gain of best,1.5,points,CONFIRMED,the paper\n")
     out = tmp_path / "warm"
     code, printed, _ = promptlab("reproduce", own, "--limit", 4, "--part", "warm", "--out", out)
     assert code == 0, printed

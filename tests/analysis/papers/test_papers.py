@@ -368,16 +368,17 @@ def test_a_setting_without_a_whole_item_is_named_and_left_out() -> None:
     lost = broken.scores["condition"] == "EP02"
     broken = replace(broken, scores=broken.scores.assign(score=broken.scores["score"].mask(lost)))
     evidence = papers.gather([part(), broken], "emotionprompt")
-    assert evidence.models == ("m",)
+    assert {s.model for s in evidence.where()} == {"m"}
     assert [s.model for s in evidence.incomplete] == ["broken"]
     assert papers.judge(claim(), evidence).n_tasks == 12
     answers = evidence.incomplete[0].answers
     assert (answers.planned, answers.scored, answers.items_counted) == (160, 128, 0)
-    with pytest.raises(UserError, match="no item has a score under"):
-        papers.gather([broken], "emotionprompt")
+    alone = papers.gather([broken], "emotionprompt")
+    assert alone.where() == ()
+    assert "No item has a score under" in papers.judge(claim(), alone).why
     # Counted as wrong, its answers are there.
     wrong = papers.gather([part(), broken], "emotionprompt", missing="as_wrong")
-    assert wrong.models == ("m", "broken")
+    assert [s.model for s in wrong.where()] == ["m", "broken"]
 
 
 def test_settings_that_share_no_task_are_not_mixed() -> None:
