@@ -301,7 +301,7 @@ def _estimated(
         n_items=sum(k.n_items for k in kinds),
     )
     if not shared:
-        return replace(found, why="No item was answered under every prompt.")
+        return replace(found, why="No task has enough items that were answered under every prompt.")
     if claim.unit != "percent":
         return _measured(found, mean_gain(kinds))
     for kind in kinds:
