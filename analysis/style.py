@@ -29,6 +29,7 @@ __all__ = [
     "VALENCE_COLORS",
     "VERDICT_COLORS",
     "context",
+    "figure_of",
     "new_axes",
     "styled",
     "text_width",
@@ -145,14 +146,25 @@ def styled(function: Callable[P, Axes]) -> Callable[P, Axes]:
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> Axes:
         with context():
             ax = function(*args, **kwargs)
-            figure = ax.get_figure(root=True)
-            if figure is not None:
-                figure.draw_without_rendering()
-                if kwargs.get("ax") is None:
-                    figure.set_layout_engine("none")
+            figure = figure_of(ax)
+            figure.draw_without_rendering()
+            if kwargs.get("ax") is None:
+                figure.set_layout_engine("none")
         return ax
 
     return wrapper
+
+
+def figure_of(ax: Axes) -> Figure:
+    """The whole figure that axes are drawn in.
+
+    Raises:
+        ValueError: the axes were taken out of their figure.
+    """
+    figure = ax.get_figure(root=True)
+    if figure is None:
+        raise ValueError("these axes are in no figure any more")
+    return figure
 
 
 def new_axes(width: float, height: float) -> Axes:

@@ -259,7 +259,7 @@ def load_recipe(name: str) -> Recipe:
 
 def _claims(path: Path) -> tuple[Claim, ...]:
     from promptlab.analysis.papers import Claim
-    from promptlab.analysis.papers.verdicts import STATISTICS
+    from promptlab.analysis.papers.claim_statistics import STATISTICS
 
     document = load_document(path)
     found = validate(_ClaimsSpec, document)

@@ -193,7 +193,7 @@ def _across(ax: Axes, across: list[frames.Line], columns: dict[str, float], bott
     ax.set_ylim(bottom + 0.55, -0.55)
     span = max(columns.values()) + 1
     groups = {line.group: line.text for line in across if not line.key}
-    inches = (ax.get_figure(root=True).get_figwidth() - 2.6) / span  # type: ignore[union-attr]
+    inches = (style.figure_of(ax).get_figwidth() - 2.6) / span
     for group, heading in groups.items():
         xs = [columns[line.key] for line in across if line.key and line.group == group]
         color = style.VALENCE_COLORS.get(group, style.INK)

@@ -149,8 +149,7 @@ def _beside(
 
 def legend_below(ax: Axes, handles: Sequence[Any], points: float = 30.0, columns: int = 0) -> None:
     """A legend in one line, `points` below the axes, wherever their figure's edge is."""
-    figure = ax.get_figure(root=True)
-    shift = ScaledTranslation(0, -points / 72, figure.dpi_scale_trans)  # type: ignore[union-attr]
+    shift = ScaledTranslation(0, -points / 72, style.figure_of(ax).dpi_scale_trans)
     ax.legend(
         handles=list(handles),
         loc="upper center",

@@ -180,6 +180,4 @@ def _key(ax: Axes, signed: set[bool], width: float, y: float) -> None:
 
 
 def _points_wide(ax: Axes) -> float:
-    figure = ax.get_figure(root=True)
-    assert figure is not None
-    return float(72 * figure.get_figwidth() * ax.get_position().width)
+    return float(72 * style.figure_of(ax).get_figwidth() * ax.get_position().width)

@@ -7,6 +7,7 @@ Each paper's recipe (specs, published values, claims) is a folder beside this fi
 from __future__ import annotations
 
 from promptlab.analysis.papers.aggregates import as_published, task_means, task_means_against
+from promptlab.analysis.papers.claim_statistics import judge
 from promptlab.analysis.papers.claims import Claim, Finding, claims_frame
 from promptlab.analysis.papers.evidence import Evidence, Part, gather
 from promptlab.analysis.papers.published import read_published
@@ -21,7 +22,7 @@ from promptlab.analysis.papers.tables import (
     temperature_table,
     truthfulness_table,
 )
-from promptlab.analysis.papers.verdicts import judge, settled
+from promptlab.analysis.papers.verdicts import settled
 
 __all__ = [
     "Claim",

@@ -30,6 +30,7 @@ __all__ = [
     "mean_gain",
     "mean_relative_gain",
     "shared_tasks",
+    "shared_units",
     "shots_means",
     "task_means",
     "task_means_against",
@@ -125,10 +126,17 @@ class TaskMeans:
 
     def only(self, units: Sequence[str]) -> TaskMeans:
         """The same comparison over some of its units."""
-        at = [self.units.index(u) for u in units]
+        places = {unit: i for i, unit in enumerate(self.units)}
+        at = [places[u] for u in units]
         return replace(
             self, units=tuple(units), original=self.original[at], variant=self.variant[at]
         )
+
+
+def shared_units(means: Sequence[TaskMeans]) -> tuple[str, ...]:
+    """The units that all comparisons have, in the order of the first."""
+    common = set.intersection(*(set(m.units) for m in means))
+    return tuple(u for u in means[0].units if u in common)
 
 
 def mean_gain(kinds: Sequence[TaskMeans]) -> Result:
@@ -227,7 +235,7 @@ def shots_means(settings: Sequence[Setting]) -> TaskMeans:
     """Gain of the average stimulus by task without (`original`) and with demonstrations."""
     zero = task_means([s for s in settings if not s.shots], "average")
     few = task_means([s for s in settings if s.shots], "average")
-    shared = tuple(u for u in zero.units if u in set(few.units))
+    shared = shared_units([zero, few])
     zero, few = zero.only(shared), few.only(shared)
     gains = (zero.variant - zero.original, few.variant - few.original)
     n_tasks = min(zero.n_tasks, few.n_tasks, len(shared))

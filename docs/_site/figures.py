@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from promptlab.analysis import figures, papers, style
 from promptlab.conclude import tasks_table
@@ -43,10 +42,9 @@ def write(folder: Path, example: Path = EXAMPLE) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, ax in draw(run).items():
-        figure, buffer = ax.get_figure(root=True), io.BytesIO()
-        assert isinstance(figure, Figure)
+        buffer = io.BytesIO()
         with style.context(svg_hashsalt=f"promptlab/{name}"):
-            figure.savefig(buffer, format="svg", metadata={"Date": None})
+            style.figure_of(ax).savefig(buffer, format="svg", metadata={"Date": None})
         (folder / name).write_bytes(buffer.getvalue())
         written.append(folder / name)
     return written

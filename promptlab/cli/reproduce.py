@@ -62,7 +62,8 @@ def reproduce(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of the dossier.  [default: PAPER-PROTOCOL-MODEL in the runs folder]"
+            help="Folder of the dossier.  [default: PAPER-PROTOCOL-MODEL in the runs folder; with "
+            "--from PAPER-PROTOCOL]"
         ),
     ] = None,
     importance: Annotated[

@@ -44,6 +44,7 @@ def draw_figure(
     Raises:
         UnknownName: there is no such figure, model, number of shots or protocol.
     """
+    from promptlab.analysis.style import figure_of
     from promptlab.report.inputs import gather
     from promptlab.report.pictures import draw
 
@@ -54,7 +55,4 @@ def draw_figure(
         sensitivity=run.sensitivity() if name == "sensitivity" else None,
         wordings=run.wordings() if name == "wordings" else None,
     )
-    axes = draw(results, name, model=model, shots=shots, protocol=protocol)
-    figure = axes.get_figure(root=True)
-    assert figure is not None
-    return figure
+    return figure_of(draw(results, name, model=model, shots=shots, protocol=protocol))

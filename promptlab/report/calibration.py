@@ -86,6 +86,7 @@ def write_rehearsal(
 def _figures(table: pd.DataFrame, folder: Path) -> dict[str, str]:
     """Draw what the table has; lines of Markdown by part."""
     from promptlab.analysis.calibration import figures
+    from promptlab.analysis.style import figure_of
     from promptlab.report.pictures import save
 
     wanted: list[tuple[str, str, str, Callable[..., Axes], dict[str, Any]]] = [
@@ -101,9 +102,7 @@ def _figures(table: pd.DataFrame, folder: Path) -> dict[str, str]:
     for part, name, words, draw, options in wanted:
         if (part or "best_of") not in set(table["part"]):
             continue
-        figure = draw(table, **options).get_figure(root=True)
-        assert figure is not None
-        save(figure, folder / name)
+        save(figure_of(draw(table, **options)), folder / name)
         shown[part] = f"![{words}]({folder.name}/{name}.svg)"
     return shown
 

@@ -6,31 +6,27 @@ index.html  dossier.json  dossier.tex  tables/*.csv  tables/*.tex  figures/*.{pd
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import orjson
 import pandas as pd
-from markupsafe import Markup
 
 from promptlab.analysis import papers
-from promptlab.analysis.papers import Evidence, Finding, figures
+from promptlab.analysis.papers import Evidence, Finding
 from promptlab.errors import UserError
-from promptlab.files import slug
 from promptlab.report import dossier_rows as rows
-from promptlab.report import pictures
+from promptlab.report.dossier_figures import draw_all
 from promptlab.report.dossier_words import depends, not_asked, quotable, settings_sentence
 from promptlab.report.page import rendered
 from promptlab.report.tables import Table
 from promptlab.report.tex import tex
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
     from promptlab.recipes import Recipe
     from promptlab.runs import Run
 
@@ -152,7 +148,7 @@ def write(dossier: Dossier, folder: Path) -> Path:
 def _write(dossier: Dossier, folder: Path) -> None:
     for name in ("tables", "figures"):
         (folder / name).mkdir()
-    drawn = _draw(dossier, folder / "figures")
+    drawn = draw_all(dossier.tables, dossier.published, folder / "figures")
     shown = _shown(dossier)
     _write_tables(dossier, shown, folder / "tables")
     (folder / "dossier.tex").write_text(_document(dossier, shown, drawn), encoding="utf-8")
@@ -241,87 +237,6 @@ def _shown(dossier: Dossier) -> list[_Shown]:
         ),
     ]
     return [s for s in every if s.table.rows]
-
-
-def _figures(dossier: Dossier) -> Iterator[tuple[str, str, Callable[[], Axes]]]:
-    """(name, caption, how to draw it) of every figure that has data."""
-    t = dossier.tables
-    drawn = t["claims"][t["claims"]["estimate"].notna() & (t["claims"]["unit"] != "tasks")]
-    if len(drawn):
-        yield (
-            "claims",
-            "Every claim with an estimate, on the scale of its published effect.",
-            partial(figures.claims, drawn),
-        )
-    if len(t["models"]):
-        yield (
-            "gains",
-            "Gains by setting. Open circles choose the best stimulus of a task on the items that "
-            "it is measured on. Without any effect that gains the white line on average, and at "
-            "most the grey bar in 95 % of experiments.",
-            partial(figures.gains, t["models"]),
-        )
-    for key, part in t["stimuli"].groupby(["model", "benchmark"], sort=False):
-        model, benchmark = map(str, key)
-        several = len(t["stimuli"][["model", "benchmark"]].drop_duplicates()) > 1
-        stem = f"stimuli_{slug(f'{model}_{benchmark}')}" if several else "stimuli"
-        suite = rows.SUITES.get(benchmark, benchmark)
-        yield (
-            stem,
-            f"Each stimulus and its neutral sentence: {model}, {suite}.",
-            partial(figures.stimuli, part),
-        )
-    if len(t["shots"]):
-        yield (
-            "shots",
-            "The average stimulus without and with demonstrations.",
-            partial(figures.shots, t["shots"]),
-        )
-    for name, part in t["combinations"].groupby("model", sort=False):
-        yield (
-            f"combinations_{slug(str(name))}",
-            f"Single stimuli (light) and combinations: {name!s}.",
-            partial(figures.combinations, part),
-        )
-    if len(t["temperatures"]):
-        yield (
-            "temperatures",
-            "The average stimulus by temperature.",
-            partial(figures.temperatures, t["temperatures"]),
-        )
-    sizes = _published_sizes(dossier.published)
-    ours = t["models"]
-    ours = ours[
-        (ours["benchmark"] == "instruction_induction")
-        & (ours["shots"] == 0)
-        & (ours["base"] == "human")
-    ]
-    if len(sizes) and ours["size"].notna().any():
-        yield (
-            "sizes",
-            "Gain of the best stimulus of each task by size of the model, zero-shot.",
-            partial(figures.sizes, ours, sizes),
-        )
-
-
-def _published_sizes(published: pd.DataFrame) -> pd.DataFrame:
-    from promptlab.analysis.papers.tables import size_of
-
-    found = published[(published["table"] == "models") & (published["quantity"] == "gain of best")]
-    sizes = [size_of(str(size)) for size in found["row"]]
-    out = pd.DataFrame({"model": found["model"], "size": sizes, "gain": found["value"]})
-    return out[out["size"].notna()]
-
-
-def _draw(dossier: Dossier, folder: Path) -> list[dict[str, Any]]:
-    drawn = []
-    for name, caption, draw in _figures(dossier):
-        figure = draw().get_figure(root=True)
-        assert figure is not None
-        svg = pictures.save(figure, folder / name)
-        markup = Markup(pictures.inline_svg(svg, name, caption))
-        drawn.append({"id": name, "file": name, "caption": caption, "svg": markup})
-    return drawn
 
 
 def _write_tables(dossier: Dossier, shown: Sequence[_Shown], folder: Path) -> None:

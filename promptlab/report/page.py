@@ -14,7 +14,7 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from promptlab.analysis import figures
+from promptlab.analysis import figures, style
 from promptlab.errors import UserError
 from promptlab.report import pictures, tables
 from promptlab.report.context import baseline_table, context
@@ -103,9 +103,7 @@ def write_report(
 def _draw_all(results: Results, folder: Path) -> list[tuple[pictures.Picture, dict[str, Any]]]:
     drawn = []
     for picture in pictures.pictures(results):
-        figure = picture.axes.get_figure(root=True)
-        assert figure is not None
-        svg = pictures.save(figure, folder / picture.name)
+        svg = pictures.save(style.figure_of(picture.axes), folder / picture.name)
         shown = {
             "id": picture.name,
             "file": picture.name,

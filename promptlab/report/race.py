@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from promptlab.analysis import figures
+from promptlab.analysis import figures, style
 from promptlab.files import slug
 from promptlab.report import numbers as say
 from promptlab.report import pictures
@@ -117,9 +117,7 @@ def _figure(
     path: pd.DataFrame, told: Mapping[str, Any], title: str, name: str, folder: Path
 ) -> dict[str, Any]:
     axes = figures.race(path, blocks=int(told["blocks"]), title=title)
-    figure = axes.get_figure(root=True)
-    assert figure is not None
-    svg = pictures.save(figure, folder / name)
+    svg = pictures.save(style.figure_of(axes), folder / name)
     alt = f"Race: interval of every condition over the blocks, and where it left ({title})"
     return {
         "id": name,

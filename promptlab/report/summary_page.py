@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from markupsafe import Markup
 
-from promptlab.analysis import figures
+from promptlab.analysis import figures, style
 from promptlab.analysis import summary_words as words
 from promptlab.errors import UserError
 from promptlab.report import numbers as say
@@ -26,6 +26,8 @@ from promptlab.report.summary_rows import (
 from promptlab.report.tables import Row, Table
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from promptlab.analysis.summary import SummaryAnalysis
 
 __all__ = ["write_summary_report"]
@@ -187,9 +189,8 @@ def _places(
     return out
 
 
-def _figure(folder: Path, stem: str, axes: Any, caption: str, alt: str) -> dict[str, Any]:
-    figure = axes.get_figure(root=True)
-    svg = pictures.save(figure, folder / stem)
+def _figure(folder: Path, stem: str, axes: Axes, caption: str, alt: str) -> dict[str, Any]:
+    svg = pictures.save(style.figure_of(axes), folder / stem)
     markup = Markup(pictures.inline_svg(svg, stem, alt))
     return {"id": stem, "file": stem, "caption": caption, "svg": markup}
 

@@ -82,6 +82,7 @@ class ImportanceFolder:
     def write_pictures(self) -> None:
         """Write the page, and the heat map of the first item."""
         from promptlab.analysis.figures import words
+        from promptlab.analysis.style import figure_of
         from promptlab.report.pictures import save
         from promptlab.whitebox.highlighting import highlight
 
@@ -95,9 +96,8 @@ class ImportanceFolder:
         try:
             (self.path / "words.html").write_text(page + html, encoding="utf-8")
             for measure in dict.fromkeys(found["measure"]):
-                figure = words(found[same], measure=measure).get_figure(root=True)
-                assert figure is not None
-                save(figure, self.path / f"words_{measure}")
+                axes = words(found[same], measure=measure)
+                save(figure_of(axes), self.path / f"words_{measure}")
         except OSError as error:
             raise self._error(error) from None
 

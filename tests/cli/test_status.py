@@ -16,10 +16,10 @@ import pytest
 import yaml
 from fake_server import FakeServer, Reply, Seen, as_json, chat_reply, error_reply, serving
 
-from promptlab.cli import main
 from promptlab.cli.run import exit_code
 from promptlab.runs import Run, list_runs
 from promptlab.settings import runs_dir
+from tests.cli.conftest import Run as Command
 
 SPEC: dict[str, Any] = {
     "name": "seen",
@@ -29,8 +29,6 @@ SPEC: dict[str, Any] = {
     "concurrency": 4,
     "max_attempts": 2,
 }
-Done = tuple[int, str, str]
-Command = Callable[..., Done]
 PLANNED = 120
 DEADLINE_S = 60
 
@@ -84,23 +82,6 @@ def start(*words: object) -> subprocess.Popen[str]:
     )
 
 
-@pytest.fixture
-def done(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., Done]:
-    """Runs a command in this process; returns its exit code and what it printed."""
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*words: object) -> Done:
-        monkeypatch.setattr(sys, "argv", ["promptlab", *map(str, words)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        printed = capsys.readouterr()
-        return int(stopped.value.code or 0), printed.out, printed.err
-
-    return run
-
-
 def until(condition: Callable[[], bool], child: subprocess.Popen[str] | None = None) -> None:
     deadline = time.monotonic() + DEADLINE_S
     while not condition():
@@ -118,9 +99,11 @@ def kept(run: Run, at_least: int) -> bool:
     return int((run.status.get("progress") or {}).get("done", 0)) >= at_least
 
 
-def test_json_lines_tell_a_run_and_end_in_its_result(done: Command, held: Held, spec: Path) -> None:
+def test_json_lines_tell_a_run_and_end_in_its_result(
+    promptlab: Command, held: Held, spec: Path
+) -> None:
     held.after = PLANNED
-    code, out, err = done("run", spec, "--json", "--no-analysis")
+    code, out, err = promptlab("run", spec, "--json", "--no-analysis")
     lines = lines_of(out)
     assert (code, err) == (0, "")
     stages = [one["stage"] for one in lines if one["event"] == "stage"]
@@ -137,7 +120,7 @@ def test_json_lines_tell_a_run_and_end_in_its_result(done: Command, held: Held, 
 
 
 def test_json_warns_of_stopped_models_other_models_and_bad_cells(
-    done: Command, tmp_path: Path
+    promptlab: Command, tmp_path: Path
 ) -> None:
     def bad(seen: Seen) -> Reply:
         if seen.body["model"] == "closed":
@@ -147,7 +130,7 @@ def test_json_warns_of_stopped_models_other_models_and_bad_cells(
 
     with serving(bad) as server:
         models = [{"id": f"openai/{name}", "api_base": server.base} for name in ("m", "closed")]
-        code, out, _ = done(
+        code, out, _ = promptlab(
             "run", write(tmp_path, server, models=models), "--json", "--no-analysis"
         )
     lines = lines_of(out)
@@ -160,40 +143,42 @@ def test_json_warns_of_stopped_models_other_models_and_bad_cells(
         ("procedural/plural", "EP02"),
     }
     assert (code, lines[-1]["exit_code"], lines[-1]["state"]) == (3, 3, "incomplete")
-    shown = done("status")[1]
+    shown = promptlab("status")[1]
     assert "no such key" in shown
     assert "answers come from another model, quite-another" in shown
     assert "20 truncated of 20 answers" in shown
 
 
-def test_status_of_a_running_run_and_of_a_killed_one(done: Command, held: Held, spec: Path) -> None:
+def test_status_of_a_running_run_and_of_a_killed_one(
+    promptlab: Command, held: Held, spec: Path
+) -> None:
     child = start("run", spec, "--quiet")
     try:
         until(lambda: held.reached, child)
         (run,) = list_runs(runs_dir())
         until(lambda: kept(run, 30), child)
-        code, out, _ = done("status")
+        code, out, _ = promptlab("status")
         assert code == 0
         assert f"{run.path}: running, asking" in out
         assert "30/120" in out
-        data = json.loads(done("status", run.path.name, "--json")[1])
+        data = json.loads(promptlab("status", run.path.name, "--json")[1])
         assert (data["state"], data["alive"], data["progress"]["done"]) == ("running", True, 30)
         assert data["spent"] is not None
     finally:
         child.kill()
         child.communicate()
     for given in ((), (run.path,), (run.path.name,), ("seen",)):
-        out = done("status", *given)[1]
+        out = promptlab("status", *given)[1]
         assert "interrupted: its process has ended while asking (killed?)" in out
         assert f"to go on, type: promptlab run {spec} --quiet" in out
-    data = json.loads(done("status", "--json")[1])
+    data = json.loads(promptlab("status", "--json")[1])
     assert (data["state"], data["alive"]) == ("interrupted", False)
 
     held.delay_s = 0.0
-    assert done("run", spec, "--quiet", "--no-analysis")[0] == 0
+    assert promptlab("run", spec, "--quiet", "--no-analysis")[0] == 0
     (run.path / "report").mkdir()
     (run.path / "report" / "index.html").touch()
-    out = done("status", "seen")[1]
+    out = promptlab("status", "seen")[1]
     assert ": complete" in out
     assert f"report: {run.path / 'report' / 'index.html'}" in out
     assert len(held.server.seen) <= PLANNED + SPEC["concurrency"]
@@ -218,18 +203,20 @@ def test_status_watches_until_the_end(held: Held, spec: Path) -> None:
     assert "promptlab run" in out
 
 
-def test_status_without_runs_and_of_an_unknown_one(done: Command, held: Held, spec: Path) -> None:
-    code, _, err = done("status")
+def test_status_without_runs_and_of_an_unknown_one(
+    promptlab: Command, held: Held, spec: Path
+) -> None:
+    code, _, err = promptlab("status")
     assert (code, "promptlab run SPEC" in err) == (2, True)
     held.after = PLANNED
-    done("run", spec, "--quiet", "--no-analysis")
-    code, _, err = done("status", "sean")
+    promptlab("run", spec, "--quiet", "--no-analysis")
+    code, _, err = promptlab("status", "sean")
     assert (code, "unknown run 'sean'; did you mean 'seen'?" in err) == (2, True)
 
 
 @pytest.mark.parametrize("how", ["--quiet", "--json"])
 def test_sigterm_drains_and_the_same_command_goes_on(
-    done: Command, tmp_path: Path, held: Held, how: str, monkeypatch: pytest.MonkeyPatch
+    promptlab: Command, tmp_path: Path, held: Held, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held.delay_s = 1.0
     spec = write(tmp_path, held.server)
@@ -249,12 +236,12 @@ def test_sigterm_drains_and_the_same_command_goes_on(
         assert (result["event"], result["state"]) == ("result", "interrupted")
         assert result["exit_code"] == 143
     held.delay_s = 0.0
-    assert done("run", spec, how, "--no-analysis")[0] == 0
+    assert promptlab("run", spec, how, "--no-analysis")[0] == 0
     assert len(held.server.seen) == PLANNED  # nothing was paid twice
     resumed = list_runs(runs_dir())[0].scores()
     monkeypatch.setenv("PROMPTLAB_CACHE_DIR", str(tmp_path / "other"))
     monkeypatch.setenv("PROMPTLAB_RUNS_DIR", str(tmp_path / "others"))
-    assert done("run", spec, how, "--no-analysis")[0] == 0
+    assert promptlab("run", spec, how, "--no-analysis")[0] == 0
     pd.testing.assert_frame_equal(list_runs(runs_dir())[0].scores(), resumed)
 
 
@@ -347,30 +334,30 @@ def test_exit_codes(state: str, kinds: list[str], code: int) -> None:
     assert exit_code({"state": state, "stopped": stopped}) == code
 
 
-def test_a_budget_that_is_used_up_is_one_line(done: Command, tmp_path: Path) -> None:
+def test_a_budget_that_is_used_up_is_one_line(promptlab: Command, tmp_path: Path) -> None:
     with serving(lambda seen: reply()) as server:
         spec = write(tmp_path, server, budget={"requests": 50})
-        code, out, _ = done("run", spec, "--no-analysis")
+        code, out, _ = promptlab("run", spec, "--no-analysis")
         assert code == 4
         assert len(server.seen) == 50
         (line,) = [text for text in out.splitlines() if "is used up" in text]
         assert "50 of 50 requests spent; 70 requests are left" in line
         assert f"raise 'budget' in the spec and type: promptlab run {spec} --no-analysis" in line
-        assert line in done("status")[1]
-        code, out, _ = done("run", spec, "--no-analysis")
+        assert line in promptlab("status")[1]
+        code, out, _ = promptlab("run", spec, "--no-analysis")
         assert (code, len(server.seen)) == (4, 50)  # what the first call spent counts
         write(tmp_path, server, budget={"requests": 200})
-        code, out, _ = done("run", spec, "--no-analysis")
+        code, out, _ = promptlab("run", spec, "--no-analysis")
         assert (code, len(server.seen)) == (0, PLANNED)
     (run,) = list_runs(runs_dir())
     assert run.status["spent"]["openai/m"]["requests"] == PLANNED
 
 
-def test_a_budget_in_dollars_needs_prices(done: Command, tmp_path: Path) -> None:
+def test_a_budget_in_dollars_needs_prices(promptlab: Command, tmp_path: Path) -> None:
     with serving(lambda seen: reply()) as server:
         models = [{"id": "openai/unheard-of", "api_base": server.base}]
         spec = write(tmp_path, server, models=models, budget={"usd": 1})
-        code, _, err = done("run", spec)
+        code, _, err = promptlab("run", spec)
         assert (code, len(server.seen)) == (2, 0)
     assert "price of openai/unheard-of" in err
     assert "price: {input: ..., output: ...}" in err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -61,8 +62,8 @@ def part(
     )
 
 
-def claim(**changes: object) -> papers.Claim:
-    given: Mapping[str, object] = {
+def claim(**changes: Any) -> papers.Claim:
+    given: Mapping[str, Any] = {
         "id": "c",
         "statement": "s",
         "statistic": "gain_of_best",
@@ -74,7 +75,7 @@ def claim(**changes: object) -> papers.Claim:
         "shots": ("zero",),
         "base": ("human",),
     }
-    return papers.Claim(**{**given, **changes})  # type: ignore[arg-type]
+    return papers.Claim(**{**given, **changes})
 
 
 def test_levels_are_those_of_a_hand_computation() -> None:
@@ -146,8 +147,8 @@ def test_choosing_and_measuring_on_the_same_items_finds_what_is_not_there() -> N
         ({"items": 5, "tasks": 4, "noisy": 0.5}, "cannot tell", "holds both"),
     ],
 )
-def test_verdicts(given: dict[str, float], verdict: str, word: str) -> None:
-    found = papers.judge(claim(), papers.gather([part(**given)], "emotionprompt"))  # type: ignore[arg-type]
+def test_verdicts(given: dict[str, Any], verdict: str, word: str) -> None:
+    found = papers.judge(claim(), papers.gather([part(**given)], "emotionprompt"))
     assert (found.verdict, word in found.why) == (verdict, True), found.why
 
 
@@ -162,10 +163,11 @@ def test_a_relative_gain_over_chance_level_means_nothing() -> None:
 @pytest.mark.parametrize("statistic", ["gain_of_best", "gain_of_average"])
 def test_one_task_is_judged_over_its_items(statistic: str) -> None:
     asked = claim(statistic=statistic, benchmark="truthfulqa", unit="points", published=12)
-    given = {"tasks": 1, "items": 300, "suite": "truthfulqa", "noisy": 0.05}
+    given: dict[str, Any] = {"tasks": 1, "items": 300, "suite": "truthfulqa", "noisy": 0.05}
+    effects: list[dict[str, Any]] = [{"effect": 0.2}, {}, {"effect": 0.2, "control": 0.2}]
     works, useless, as_neutral = (
-        papers.judge(asked, papers.gather([part(**given, **more)], "emotionprompt"))  # type: ignore[arg-type]
-        for more in ({"effect": 0.2}, {}, {"effect": 0.2, "control": 0.2})
+        papers.judge(asked, papers.gather([part(**given, **more)], "emotionprompt"))
+        for more in effects
     )
     assert (works.verdict, works.n_tasks, works.n_items) == ("reproduced", 1, 300)
     assert works.control_lower > 0
@@ -175,8 +177,8 @@ def test_one_task_is_judged_over_its_items(statistic: str) -> None:
 
 
 def test_a_single_task_averages_settings_item_by_item() -> None:
-    one = {"tasks": 1, "items": 40, "suite": "truthfulqa"}
-    runs = [part(**one, seed=1), part(**one, seed=2, shots=5)]  # type: ignore[arg-type]
+    one: dict[str, Any] = {"tasks": 1, "items": 40, "suite": "truthfulqa"}
+    runs = [part(**one, seed=1), part(**one, seed=2, shots=5)]
     settings = papers.gather(runs, "emotionprompt").where()
     means = papers.task_means(settings, "average")
     each = [papers.task_means([s], "average") for s in settings]
@@ -303,8 +305,8 @@ def test_the_best_of_any_sentences_beats_the_original_and_not_the_best_neutral_o
 
 
 def test_a_ratio_of_ratings_is_on_their_scale() -> None:
-    given = {"tasks": 1, "items": 300, "suite": "open_questions", "effect": 0.2}
-    evidence = papers.gather([part(**given)], "emotionprompt")  # type: ignore[arg-type]
+    given: dict[str, Any] = {"tasks": 1, "items": 300, "suite": "open_questions", "effect": 0.2}
+    evidence = papers.gather([part(**given)], "emotionprompt")
     asked = {"statistic": "gain_of_average", "benchmark": "open_questions"}
     of_shares = papers.judge(claim(**asked), evidence)
     of_ratings = papers.judge(claim(**asked, scale=(1, 5)), evidence)
@@ -405,10 +407,10 @@ def test_a_ratio_to_nothing_is_none() -> None:
 
 
 def test_stimuli_that_one_setting_lacks_cannot_be_chosen() -> None:
-    one = {"tasks": 1, "items": 60, "suite": "truthfulqa"}
-    few = part(**one, seed=2, shots=5)  # type: ignore[arg-type]
+    one: dict[str, Any] = {"tasks": 1, "items": 60, "suite": "truthfulqa"}
+    few = part(**one, seed=2, shots=5)
     few = replace(few, scores=few.scores[~few.scores["condition"].str.startswith("EP01")])
-    evidence = papers.gather([part(**one, seed=1), few], "emotionprompt")  # type: ignore[arg-type]
+    evidence = papers.gather([part(**one, seed=1), few], "emotionprompt")
     asked = claim(benchmark="truthfulqa", unit="points", shots=("zero", "few"))
     assert math.isfinite(papers.judge(asked, evidence).estimate)
 
