@@ -73,7 +73,9 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         file = posixpath.normpath(posixpath.join(posixpath.dirname(here), path))
         inside = PROJECT.get(file) or (file[5:] if file.startswith("docs/") else None)
         if inside is None:
-            return f"{label} (`{file}`)"
+            named = label.strip("`")
+            told = named in (file, posixpath.basename(file))
+            return f"`{named}`" if told else f"{label} (`{file}`)"
         relative = posixpath.relpath(inside, posixpath.dirname(uri) or ".")
         return f"{image}[{label}]({relative}{'#' if anchor else ''}{anchor})"
 
