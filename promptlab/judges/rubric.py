@@ -261,8 +261,10 @@ def load_rubric(name: str | Path) -> Rubric:
     text = str(name)
     if text.endswith((".yaml", ".yml")):
         return _read(Path(text).expanduser())
-    if text not in rubric_names():
-        raise UnknownName("rubric", text, rubric_names(), "or the path of a YAML file")
+    known = rubric_names()
+    if text not in known:
+        hint = f"rubrics: {', '.join(known)}, or the path of a YAML file"
+        raise UnknownName("rubric", text, known, hint)
     return _read(FOLDER / f"{text}.yaml")
 
 
